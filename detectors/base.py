@@ -1,0 +1,29 @@
+"""What a detector is: numbers in, scores out.
+
+Knows nothing of labels, Redis, clocks, asyncio or files, and must not. Time comes in with each value.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol, runtime_checkable
+
+__all__ = ["Detector", "Seconds"]
+
+Seconds = Annotated[float, "seconds"]
+"""A duration. A field of this type may be written `10m` in YAML and is shortened by `time_scale`."""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Gives how unusual a value is. Its snapshot is its pickle.
+
+    `score` never changes the detector; `learn` never answers. Both survive NaN, infinities, repeated and
+    backward times. A score is a finite float of at least 0 (0 is ordinary, higher is stranger), or None while
+    the detector has not seen enough (warm-up) or cannot judge the value.
+    """
+
+    def score(self, t: float, x: float) -> float | None:
+        """Score value `x` seen at Unix time `t`, without learning it."""
+
+    def learn(self, t: float, x: float) -> None:
+        """Take value `x` seen at Unix time `t` into what is ordinary."""

@@ -1,0 +1,82 @@
+"""What a notifier is: one destination's protocol, and nothing of retries, order or incidents' lives.
+
+`message` is pure and gives the exact body; `notify` does one HTTP exchange and says how it went. Whether and
+when to try again is delivery's decision, made from the outcome.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import aiohttp
+
+from sentinel.model import Notification, Severity
+
+__all__ = ["DeliveryError", "Message", "Notifier", "Outcome"]
+
+
+class Outcome(enum.StrEnum):
+    """How a failed attempt is to be taken. Source: reference/delivery.md 1.3."""
+
+    RETRY = "retry"
+    """Not processed, surely; try again."""
+    AMBIGUOUS = "ambiguous"
+    """Sent, and the answer was lost; a further try may be a copy."""
+    THROTTLED = "throttled"
+    """Too fast; pause the whole destination."""
+    REJECTED_PAYLOAD = "rejected_payload"
+    """Our content is refused; one try with the minimal text, then dead."""
+    REJECTED_CONFIG = "rejected_config"
+    """A credential or address is wrong; keep the rows, tell the operator."""
+    GONE = "gone"
+    """The destination says that it is no more; stop until reload."""
+
+
+class DeliveryError(Exception):
+    """An attempt failed. The text holds no secret and no URL path.
+
+    Args:
+        outcome: What it means for the next try.
+        message: What happened and what to do, for logs and for `sentinel outbox`.
+        after: Seconds that the destination asked us to wait.
+        status: HTTP status, if there was one.
+    """
+
+    def __init__(
+        self, outcome: Outcome, message: str, *, after: float | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.after = after
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes over the wire, without secrets: the body before signing or adding a routing key."""
+
+    body: bytes
+    truncated: tuple[str, ...] = ()
+    """Fields that were cut to the destination's limits."""
+
+
+class Notifier(Protocol):
+    """One destination. A dataclass whose fields are its settings, one line in `BY_NAME`."""
+
+    kind: ClassVar[str]
+    min_severity: Severity
+    """Incidents that never reached it are not told here."""
+
+    def message(self, notification: Notification, *, minimal: bool = False) -> Message:
+        """The body for a notification; `minimal` is the plain fallback after a refusal. Pure."""
+
+    async def notify(
+        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float
+    ) -> str | None:
+        """One exchange. Gives the destination's reference for what it made, if it says one.
+
+        Raises:
+            DeliveryError: it did not work.
+        """

@@ -1,0 +1,33 @@
+"""Samplers: each asks one source of a target for samples.
+
+What they say (metric names, base units; `_total` marks counters that only rise, and fall on a restart):
+
+INFO (`redis_info.py`)
+    redis_connected_clients · redis_blocked_clients · redis_pubsub_clients · redis_max_clients ·
+    redis_connected_replicas · redis_cluster_links · redis_reserved_clients (Valkey's `maxclients-reserved`)
+    redis_connections_received_total · redis_connections_rejected_total · redis_evicted_clients_total ·
+    redis_commands_total · redis_errors_total{prefix} · redis_restarts_total (a new run_id)
+    redis_memory_used_bytes · redis_memory_max_bytes (0: no limit) · redis_memory_clients_bytes ·
+    redis_uptime_seconds · redis_info{role,server,version} = 1
+
+Connections (`seats.py`, `probe.py`)
+    redis_seats (open reserved seats, 0-2) · redis_ping_seconds (own round trip) · redis_dial_seconds (a
+    newcomer's connect and PING) · redis_dial_failed{reason} = 1
+
+Census (`redis_clients.py`), one series a client group; labels: group
+    redis_group_clients · redis_group_unused_clients (idle ≈ age, old, not blocked: the cohort;
+    exemplar: one row) · redis_group_blocked_clients · redis_group_sources (distinct name and address pairs) ·
+    redis_group_births_total · redis_group_deaths_total (by id; lives shorter than a census are not seen)
+    redis_census_seconds (server time that CLIENT LIST took)
+
+Queues (`queues/`), labels: queue
+    queue_depth · queue_in_flight · queue_blocked_consumers · queue_oldest_seconds · queue_delayed ·
+    queue_completed_total · queue_failed_total
+
+Heartbeats (`heartbeats.py`), labels: group, worker
+    heartbeat_age_seconds (seconds since the last beat; grows while none comes; the series ends when
+    the worker signs off)
+
+Every sampler, labels: sampler
+    sampler_up = 1 or 0 · sampler_failed{sampler,reason} = 1, only while it fails
+"""
