@@ -225,9 +225,11 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something that one receiver is to be told."""
+    """Something that one destination of one receiver is to be told."""
 
     receiver: str
+    destination: str
+    """`receiver/kind`, the name under which delivery knows it."""
     reason: Reason
     incident: Incident
     time: float

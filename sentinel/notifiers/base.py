@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 import aiohttp
 
-from sentinel.model import Notification, Severity
+from sentinel.model import Notification, Reason, Severity
 
 __all__ = ["DeliveryError", "Message", "Notifier", "Outcome"]
 
@@ -66,8 +66,10 @@ class Notifier(Protocol):
     """One destination. A dataclass whose fields are its settings, one line in `BY_NAME`."""
 
     kind: ClassVar[str]
+    reasons: ClassVar[frozenset[Reason]]
+    """What it is worth telling here: a destination that cannot edit is spared the updates."""
     min_severity: Severity
-    """Incidents that never reached it are not told here."""
+    """A setting: incidents that never reached it are not told here."""
 
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """The body for a notification; `minimal` is the plain fallback after a refusal. Pure."""
