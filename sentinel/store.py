@@ -1,0 +1,494 @@
+"""What survives a restart: incidents, what each destination has been told, the outbox's journal, snapshots.
+
+One SQLite file and one thread that owns it; the event loop hands that thread whole transactions, so that no
+await can sit inside one. What `commit` has returned for is on the disk. Knows how our values become rows;
+must not know destinations' protocols, retries, or what an incident means.
+
+When the disk fails, the daemon goes on: `failing` says what and why, new rows are sent from memory alone (at
+most 1,000), and everything is written with the first transaction that works again.
+
+Source: reference/delivery.md 9.1-9.3. Different here: no table of breakers and pauses (a restart costs one
+probe, and each row keeps its own earliest time), and order in a lane is the order of insertion.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from sentinel import statefile
+from sentinel.model import Incident, IncidentState, Notification, Reason, Seconds, Severity
+from sentinel.outbox import Outbox, Row, RowState
+
+__all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError", "Told"]
+
+_MAX_UNSAVED = 1000
+_RETRY_DISK_AFTER = 5.0
+_DAY = 86400.0
+_APPLICATION_ID = 0x534E544C
+_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE incidents(
+  id TEXT PRIMARY KEY, dedup_key TEXT NOT NULL, state TEXT NOT NULL CHECK(state IN ('open', 'resolved')),
+  target TEXT NOT NULL, cause TEXT NOT NULL, severity INT NOT NULL,
+  opened REAL NOT NULL, updated REAL NOT NULL, resolved REAL, body TEXT NOT NULL) STRICT;
+CREATE UNIQUE INDEX one_open ON incidents(dedup_key) WHERE state = 'open';
+CREATE INDEX incidents_by_time ON incidents(opened);
+CREATE TABLE told(
+  incident TEXT NOT NULL, destination TEXT NOT NULL, reason TEXT NOT NULL, severity INT NOT NULL,
+  time REAL NOT NULL, repeats INT NOT NULL, PRIMARY KEY(incident, destination)) STRICT, WITHOUT ROWID;
+CREATE TABLE outbox(
+  number INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, destination TEXT NOT NULL, lane TEXT NOT NULL,
+  incident TEXT NOT NULL, reason TEXT NOT NULL, payload TEXT NOT NULL, created REAL NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('pending', 'sending', 'delivered', 'superseded', 'dead', 'expired')),
+  not_before REAL NOT NULL, attempts INT NOT NULL, ambiguous INT NOT NULL, minimal INT NOT NULL,
+  error TEXT NOT NULL, status INT, settled REAL) STRICT;
+CREATE INDEX outbox_live ON outbox(number) WHERE state IN ('pending', 'sending');
+CREATE INDEX outbox_settled ON outbox(settled) WHERE settled IS NOT NULL;
+CREATE TABLE refs(
+  destination TEXT NOT NULL, incident TEXT NOT NULL, ref TEXT NOT NULL, PRIMARY KEY(destination, incident)
+  ) STRICT, WITHOUT ROWID;
+"""
+_COLUMNS = (
+    "event_id, destination, lane, incident, reason, payload, created, "
+    "state, not_before, attempts, ambiguous, minimal, error, status, settled"
+)
+_JOURNAL = f"""
+INSERT INTO outbox({_COLUMNS}) VALUES({", ".join("?" * 15)})
+ON CONFLICT(event_id) DO UPDATE SET state = excluded.state, not_before = excluded.not_before,
+  attempts = excluded.attempts, ambiguous = excluded.ambiguous, minimal = excluded.minimal,
+  error = excluded.error, status = excluded.status, settled = excluded.settled
+"""
+_INCIDENT = """
+INSERT INTO incidents(id, dedup_key, state, target, cause, severity, opened, updated, resolved, body)
+VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET state = excluded.state, severity = excluded.severity,
+  updated = excluded.updated, resolved = excluded.resolved, body = excluded.body
+"""
+_TOLD = """
+INSERT INTO told(incident, destination, reason, severity, time, repeats) VALUES(?, ?, ?, ?, ?, ?)
+ON CONFLICT(incident, destination) DO UPDATE SET reason = excluded.reason, severity = excluded.severity,
+  time = excluded.time, repeats = told.repeats + excluded.repeats
+"""
+_RECOVER = """
+SELECT payload, created, not_before, attempts, ambiguous, minimal, error, status
+FROM outbox WHERE state = 'pending' ORDER BY number
+"""
+
+T = TypeVar("T")
+_Work = Callable[[sqlite3.Connection], T]
+_Values = tuple[Any, ...]
+_Left = tuple[list[_Values], list[_Values]]
+"""What an earlier run left: references, and rows on their way."""
+
+
+class StoreError(Exception):
+    """The disk did not take something. The text says what, where and what to do; the daemon can go on."""
+
+
+class StoreUnusableError(StoreError):
+    """The state must not be used: another daemon has it, or it is not ours. Do not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a destination has been told of an incident: routing's memory."""
+
+    reason: Reason
+    severity: Severity
+    time: float
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Detector state as it was saved, or why there is none that fits."""
+
+    data: bytes | None
+    why: str = ""
+
+
+class Store:
+    """The state file, the snapshot beside it, and the thread that owns them.
+
+    Args:
+        path: The database file; its directory is made (0700) if missing. Not on a network file system.
+        outbox: Where rows wait; the store keeps its journal.
+        max_file_bytes: Bound on the database file; beyond it commits fail as on a full disk.
+    """
+
+    def __init__(self, path: Path, *, outbox: Outbox | None = None, max_file_bytes: int = 1 << 30) -> None:
+        self.path = path
+        self.outbox = Outbox() if outbox is None else outbox
+        self.failing = ""
+        """What is wrong with the disk, for a reader; empty while all is well."""
+        self.failures = 0
+        """Transactions that the disk did not take, since the start."""
+        self.notes: list[str] = []
+        """What was found and done on the way, for the log; take them and clear."""
+        self.refs: dict[tuple[str, str], str] = {}
+        """A destination's own reference for what it made of an incident, by destination and incident id."""
+        self._file = statefile.StateFile(
+            path, schema=_SCHEMA, application_id=_APPLICATION_ID, version=_VERSION, max_bytes=max_file_bytes
+        )
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentinel-store")
+        self._taken_up = False
+        self._retry_at = 0.0
+        self._unsaved: dict[str, Row] = {}
+        self._unsaved_incidents: dict[str, Incident] = {}
+
+    # Life
+
+    async def open(self) -> None:
+        """Open the file and take up the rows of an earlier run. A disk that fails is noted, not raised.
+
+        A row that was being sent when the last run ended is pending again, and ambiguous. A damaged file is
+        renamed aside and an empty one begun; `notes` says so.
+
+        Raises:
+            StoreUnusableError: another daemon has the file, or it is not ours, or of a newer version.
+        """
+        try:
+            await self._write(_nothing, patient=True)
+        except StoreUnusableError:
+            raise
+        except StoreError as error:
+            self.notes.append(str(error))
+
+    async def close(self) -> None:
+        """Write what waits to be written, fold the log into the file, let go of it."""
+        with contextlib.suppress(StoreError):
+            await self._write(_nothing, patient=True)
+        await self._run(self._file.close)
+        self._thread.shutdown()
+
+    # Incidents and what was told of them
+
+    async def commit(self, incidents: Sequence[Incident], notifications: Sequence[Notification], now: float) -> None:
+        """Keep incidents and put notifications into the outbox: all or nothing, and on the disk on return.
+
+        A notification whose event id is known changes nothing, whatever became of it.
+
+        Raises:
+            StoreError: the disk did not take it. The notifications are in the outbox all the same, and all is
+                written as soon as the disk works again; until then a restart would lose it.
+        """
+        rows = [Row(notification, now, now, size=len(_json(notification))) for notification in notifications]
+        entries = [(_entry(row), _told(row)) for row in rows]
+        kept = [_incident(incident) for incident in incidents]
+
+        def work(connection: sqlite3.Connection) -> set[str]:
+            _keep_incidents(connection, kept)
+            return _insert_new(connection, entries)
+
+        try:
+            fresh = await self._write(work)
+        except StoreError:
+            self._keep_in_memory(incidents, rows, now)
+            raise
+        new = [row for row in rows if row.event_id in fresh]
+        for row in new:
+            row.durable = True
+        ended = [old for row in new for old in self.outbox.add(row, now)]
+        if ended:
+            await self.record(ended)
+
+    async def live_incidents(self, *, resolved_since: float) -> list[Incident]:
+        """Open incidents, and those resolved at or after a time; oldest first. Empty if the disk fails."""
+        query = "SELECT body FROM incidents WHERE state = 'open' OR resolved >= ? ORDER BY opened, id"
+        found = await self._read(query, resolved_since)
+        return [incident for (body,) in found if (incident := self._decoded(_INCIDENTS, body)) is not None]
+
+    async def told(self) -> dict[tuple[str, str], Told]:
+        """What each destination was told last, by incident id and destination. Empty if the disk fails."""
+        found = await self._read("SELECT incident, destination, reason, severity, time, repeats FROM told")
+        return {
+            (incident, destination): Told(Reason(reason), Severity(severity), time, repeats)
+            for incident, destination, reason, severity, time, repeats in found
+        }
+
+    # The outbox's journal
+
+    async def record(self, rows: Iterable[Row]) -> None:
+        """Write how rows stand. Never raises: what the disk refuses is kept and written later."""
+        for row in rows:
+            self._unsaved[row.event_id] = row
+            if row.ref is not None:
+                self.refs[row.destination, row.notification.incident.id] = row.ref
+        with contextlib.suppress(StoreError):
+            await self._write(_nothing)
+
+    async def dead_letters(self, limit: int = 1000) -> list[tuple[Notification, str]]:
+        """Notifications that were given up, newest first, each with the reason. Empty if the disk fails."""
+        query = """SELECT payload, error FROM outbox WHERE state IN ('dead', 'expired')
+                   ORDER BY settled DESC, number DESC LIMIT ?"""
+        found = await self._read(query, limit)
+        letters = ((self._decoded(_NOTIFICATIONS, payload), error) for payload, error in found)
+        return [(notification, error) for notification, error in letters if notification is not None]
+
+    async def tidy(self, now: float, *, delivered_for: Seconds = 7 * _DAY, dead_for: Seconds = 30 * _DAY) -> None:
+        """Write what waits to be written, and forget what is old. Call it every minute or so.
+
+        Args:
+            now: Unix seconds.
+            delivered_for: How long delivered and superseded rows are kept.
+            dead_for: How long dead letters and resolved incidents are kept.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            old = "DELETE FROM outbox WHERE settled < ? AND state IN "
+            connection.execute(old + "('delivered', 'superseded')", (now - delivered_for,))
+            connection.execute(old + "('dead', 'expired')", (now - dead_for,))
+            connection.execute("DELETE FROM incidents WHERE resolved < ?", (now - dead_for,))
+            for table in ("told", "refs"):
+                connection.execute(f"DELETE FROM {table} WHERE incident NOT IN (SELECT id FROM incidents)")
+
+        with contextlib.suppress(StoreError):
+            await self._write(work, patient=True)
+
+    # Snapshots: a file of their own, since they are large, replaced whole, and worth less than an incident
+
+    async def save_snapshot(self, data: bytes, version: str, now: float) -> None:
+        """Replace the snapshot; after a crash there is the old one or the new one, whole.
+
+        Raises:
+            StoreError: the disk did not take it.
+        """
+        head = {"version": version, "saved": now, "sha256": hashlib.sha256(data).hexdigest()}
+        whole = json.dumps(head).encode() + b"\n" + data
+        path = self._snapshot_path()
+        try:
+            await self._run(lambda: statefile.replace(path, whole))
+        except OSError as error:
+            raise StoreError(
+                f"{path}: cannot save detector state: {error.strerror}; {statefile.remedy(error)}"
+            ) from error
+
+    async def load_snapshot(self, version: str) -> Snapshot:
+        """The last snapshot, if it is whole, written by nobody else, and of this version."""
+        path = self._snapshot_path()
+        try:
+            whole = await self._run(lambda: statefile.read_ours(path))
+        except FileNotFoundError:
+            return Snapshot(None, "no detector state yet: detectors start cold")
+        except OSError as error:
+            return Snapshot(None, f"{path}: {error.strerror}: detectors start cold")
+        return _opened(path, whole, version)
+
+    # Inside
+
+    def _snapshot_path(self) -> Path:
+        return self.path.with_suffix(".snapshot")
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _read(self, query: str, *values: object) -> list[_Values]:
+        try:
+            return await self._write(lambda c: c.execute(query, values).fetchall(), patient=True)
+        except StoreError:
+            return []
+
+    async def _write(self, work: _Work[T], *, patient: bool = False) -> T:
+        """One transaction: first what earlier ones could not write, then this.
+
+        A disk that fails is asked again every few seconds only, unless `patient`: a locked file costs 5 s a
+        try.
+        """
+        loop = asyncio.get_running_loop()
+        if self.failing and not patient and loop.time() < self._retry_at:
+            raise StoreError(self.failing)
+        rows, self._unsaved = self._unsaved, {}
+        incidents, self._unsaved_incidents = self._unsaved_incidents, {}
+        late = _late(list(rows.values()), list(incidents.values()))
+        take_up = not self._taken_up
+
+        def whole(connection: sqlite3.Connection) -> tuple[_Left | None, T]:
+            left = _recover(connection) if take_up else None
+            late(connection)
+            return left, work(connection)
+
+        try:
+            left, result = await self._run(lambda: self._file.transaction(whole))
+        except (statefile.UnusableError, sqlite3.Error, OSError) as error:
+            self._unsaved = rows | self._unsaved
+            self._unsaved_incidents = incidents | self._unsaved_incidents
+            raise self._failed(error, loop.time()) from error
+        for row in rows.values():
+            row.durable = True
+        self.failing = ""
+        self._take_up(left)
+        return result
+
+    def _failed(self, error: Exception, at: float) -> StoreError:
+        if isinstance(error, statefile.UnusableError):
+            self.failing = str(error)
+            return StoreUnusableError(self.failing)
+        self.failures += 1
+        self._retry_at = at + _RETRY_DISK_AFTER
+        self.failing = (
+            f"{self.path}: cannot write state: {error}; {statefile.remedy(error)}. "
+            "Alerts go on from memory, and a restart would lose them"
+        )
+        if statefile.is_damage(error):
+            self._unsaved = {row.event_id: row for row in self.outbox.rows()} | self._unsaved
+            for row in self._unsaved.values():
+                row.durable = False
+        return StoreError(self.failing)
+
+    def _take_up(self, left: _Left | None) -> None:
+        """Put what an earlier run left into the outbox, and say if its file had to be put aside."""
+        if left is not None:
+            refs, rows = left
+            self._taken_up = True
+            self.refs = {(destination, incident): ref for destination, incident, ref in refs} | self.refs
+            self.outbox.restore([row for values in rows if (row := self._revived(values)) is not None])
+        for aside in self._file.set_aside:
+            self.notes.append(
+                f"{self.path} was damaged; it is now {aside.name} and an empty one was begun. Incidents "
+                "that were open may be told again, under the same keys"
+            )
+        self._file.set_aside.clear()
+
+    def _revived(self, values: _Values) -> Row | None:
+        payload, created, not_before, attempts, ambiguous, minimal, error, status = values
+        notification = self._decoded(_NOTIFICATIONS, payload)
+        if notification is None:
+            return None
+        row = Row(notification, created, not_before, size=len(payload), attempts=attempts, durable=True)
+        row.ambiguous, row.minimal, row.error, row.status = bool(ambiguous), bool(minimal), error, status
+        return row
+
+    def _decoded(self, adapter: TypeAdapter[T], text: str) -> T | None:
+        try:
+            return adapter.validate_json(text)
+        except ValidationError as error:
+            self.notes.append(f"{self.path}: left out an entry that this version cannot read ({error.title})")
+            return None
+
+    def _keep_in_memory(self, incidents: Sequence[Incident], rows: list[Row], now: float) -> None:
+        self._unsaved_incidents.update((incident.id, incident) for incident in incidents)
+        while len(self._unsaved_incidents) > _MAX_UNSAVED:
+            del self._unsaved_incidents[next(iter(self._unsaved_incidents))]
+        for row in rows:
+            if row.event_id not in self._unsaved and row.event_id not in self.outbox:
+                self._unsaved[row.event_id] = row
+                self._unsaved.update((ended.event_id, ended) for ended in self.outbox.add(row, now))
+        self._bound_unsaved(now)
+
+    def _bound_unsaved(self, now: float) -> None:
+        """At the bound forget first what has been sent, then what matters least, then the oldest."""
+        memory_only = [row for row in self._unsaved.values() if not row.durable]
+        while len(memory_only) > _MAX_UNSAVED:
+            row = (
+                next((row for row in memory_only if not row.live), None)
+                or self.outbox.shed(memory_only, now, "shed: the disk fails and memory is bounded")
+                or memory_only[0]
+            )
+            if row.live:
+                self.outbox.settle(row, RowState.DEAD, now, "lost: the disk fails and memory is bounded")
+            memory_only.remove(row)
+            del self._unsaved[row.event_id]
+
+
+_NOTIFICATIONS = TypeAdapter(Notification)
+_INCIDENTS = TypeAdapter(Incident)
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    pass
+
+
+def _json(value: Notification | Incident) -> str:
+    """Neutral JSON; what is not valid UTF-8 becomes a question mark, here rather than on the way back."""
+    text = json.dumps(asdict(value), separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
+
+
+def _entry(row: Row) -> _Values:
+    n = row.notification
+    fixed = (row.event_id, row.destination, row.lane, n.incident.id, row.reason.value, _json(n), row.created)
+    progress = (row.state.value, row.not_before, row.attempts, int(row.ambiguous), int(row.minimal))
+    return *fixed, *progress, row.error, row.status, row.settled
+
+
+def _told(row: Row) -> _Values:
+    incident, repeats = row.notification.incident, int(row.reason is Reason.REPEATED)
+    return incident.id, row.destination, row.reason.value, int(incident.severity), row.created, repeats
+
+
+def _incident(i: Incident) -> _Values:
+    times = (i.opened, i.updated, i.resolved)
+    return i.id, i.dedup_key, i.state.value, i.target, i.cause, int(i.severity), *times, _json(i)
+
+
+def _late(rows: list[Row], incidents: list[Incident]) -> _Work[None]:
+    """Write rows and incidents as they stand now, in a transaction that comes later."""
+    kept = [_incident(incident) for incident in incidents]
+    entries = [_entry(row) for row in rows]
+    told = [_told(row) for row in rows if not row.durable]
+    refs = [(row.destination, row.notification.incident.id, row.ref) for row in rows if row.ref is not None]
+
+    def work(connection: sqlite3.Connection) -> None:
+        _keep_incidents(connection, kept)
+        connection.executemany(_JOURNAL, entries)
+        connection.executemany(_TOLD, told)
+        connection.executemany("INSERT OR REPLACE INTO refs VALUES(?, ?, ?)", refs)
+
+    return work
+
+
+def _keep_incidents(connection: sqlite3.Connection, incidents: list[_Values]) -> None:
+    """Upsert; an older open incident of the same condition ends, since the newer one took its place."""
+    for values in incidents:
+        identity, dedup_key, state = values[:3]
+        if state == IncidentState.OPEN:
+            connection.execute(
+                "UPDATE incidents SET state = 'resolved', resolved = updated "
+                "WHERE dedup_key = ? AND id <> ? AND state = 'open'",
+                (dedup_key, identity),
+            )
+        connection.execute(_INCIDENT, values)
+
+
+def _insert_new(connection: sqlite3.Connection, entries: list[tuple[_Values, _Values]]) -> set[str]:
+    """Insert what is not known yet. Gives the event ids that were new."""
+    fresh = set()
+    for entry, told in entries:
+        if connection.execute("SELECT 1 FROM outbox WHERE event_id = ?", entry[:1]).fetchone() is None:
+            connection.execute(_JOURNAL, entry)
+            connection.execute(_TOLD, told)
+            fresh.add(entry[0])
+    return fresh
+
+
+def _recover(connection: sqlite3.Connection) -> _Left:
+    """What an earlier run left. What was being sent then is pending again, and ambiguous."""
+    connection.execute("UPDATE outbox SET state = 'pending', ambiguous = 1 WHERE state = 'sending'")
+    refs = connection.execute("SELECT destination, incident, ref FROM refs").fetchall()
+    return refs, connection.execute(_RECOVER).fetchall()
+
+
+def _opened(path: Path, whole: bytes, version: str) -> Snapshot:
+    head, _, data = whole.partition(b"\n")
+    try:
+        known: Mapping[str, object] = json.loads(head)
+        found, digest = known["version"], known["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return Snapshot(None, f"{path}: is not a snapshot: detectors start cold")
+    if found != version:
+        return Snapshot(None, f"{path}: is of format {found}, this is {version}: detectors start cold")
+    if digest != hashlib.sha256(data).hexdigest():
+        return Snapshot(None, f"{path}: is damaged: detectors start cold")
+    return Snapshot(data)
