@@ -1,5 +1,61 @@
-"""Detectors: numbers in, scores out. A library of its own, of use without the daemon."""
+"""Detectors: numbers in, scores out. A library of its own, usable without the daemon.
 
-from detectors.base import Detector, Seconds
+Each detector is a dataclass whose fields are its settings. `score(t, x)` says how unusual a value is,
+`learn(t, x)` takes it in; see `detectors.base`. Promises that all keep are in `detectors.checks`. Knows
+nothing of labels, Redis, asyncio, clocks or files.
 
-__all__ = ["Detector", "Seconds"]
+>>> latency = Ewma(half_life=600.0)
+>>> for second in range(0, 3000, 30):
+...     latency.learn(second, 10.0 + second % 60 / 30.0)  # 10, 11, 10, 11 ...
+>>> latency.score(3000.0, 14.0) > 6.0
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from detectors.arrivals import PhiAccrual
+from detectors.base import LARGEST, Detector, Seconds
+from detectors.changepoint import Cusum, PageHinkley
+from detectors.ewma import Ewma
+from detectors.limits import AboveLimit, BelowLimit, OutsideBand
+from detectors.robust import Robust
+from detectors.streaming import River, RiverMissingError
+from detectors.trend import Trend
+
+__all__ = [
+    "BY_NAME",
+    "LARGEST",
+    "AboveLimit",
+    "BelowLimit",
+    "Cusum",
+    "Detector",
+    "Ewma",
+    "OutsideBand",
+    "PageHinkley",
+    "PhiAccrual",
+    "River",
+    "RiverMissingError",
+    "Robust",
+    "Seconds",
+    "Trend",
+]
+
+BY_NAME: Final[Mapping[str, type[Detector]]] = MappingProxyType(
+    {
+        "above": AboveLimit,
+        "below": BelowLimit,
+        "band": OutsideBand,
+        "ewma": Ewma,
+        "robust": Robust,
+        "trend": Trend,
+        "cusum": Cusum,
+        "page_hinkley": PageHinkley,
+        "arrivals": PhiAccrual,
+        "river": River,
+    }
+)
+"""Every detector by the `kind` that picks it in YAML. A new detector is one file and one line here."""

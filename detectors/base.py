@@ -5,12 +5,18 @@ Knows nothing of labels, Redis, clocks, asyncio or files, and must not. Time com
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, Final, Protocol, runtime_checkable
 
-__all__ = ["Detector", "Seconds"]
+__all__ = ["LARGEST", "Detector", "Seconds"]
 
 Seconds = Annotated[float, "seconds"]
 """A duration. A field of this type may be written `10m` in YAML and is shortened by `time_scale`."""
+
+LARGEST: Final = 1e150
+"""Values this far from 0 are neither scored nor learnt, as are NaN and infinity: their squares overflow.
+
+One comparison keeps all of them out: `-LARGEST < x < LARGEST`.
+"""
 
 
 @runtime_checkable
