@@ -30,6 +30,7 @@ __all__ = [
     "Secret",
     "Series",
     "Severity",
+    "Told",
     "fingerprint",
     "labels",
     "ulid",
@@ -236,6 +237,16 @@ class Notification:
     event_id: str
     """`msg_` and a ULID: the same on every try, so that a receiver can drop a copy."""
     previous_severity: Severity | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a destination was told last of an incident: routing's memory, kept by the store."""
+
+    reason: Reason
+    severity: Severity
+    time: float
+    repeats: int = 0
 
 
 def fingerprint(cause: str, target: str, subject: str) -> str:

@@ -1,0 +1,51 @@
+"""Numbers and times as people read them in a finding: 25 min, 3.1/min, 12:04 UTC."""
+
+from __future__ import annotations
+
+__all__ = ["clock_time", "count", "pace", "span"]
+
+_UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest fitting units.
+
+    >>> span(95), span(3600), span(5400), span(0.4), span(26 * 3600)
+    ('95 s', '60 min', '90 min', '0.4 s', '26 h')
+    """
+    for unit, size in _UNITS:
+        if seconds >= 2 * size or unit == "s":
+            value = seconds / size
+            return f"{value:.0f} {unit}" if value >= 1 or value == 0 else f"{value:.1g} {unit}"
+    raise AssertionError("the last unit always fits")
+
+
+def pace(per_second: float) -> str:
+    """A rate in the unit in which it is at least about one.
+
+    >>> pace(3.0), pace(0.05), pace(0.002)
+    ('3/s', '3/min', '7.2/h')
+    """
+    for unit, size in (("s", 1.0), ("min", 60.0)):
+        if per_second * size >= 1:
+            return f"{per_second * size:.3g}/{unit}"
+    return f"{per_second * 3600:.3g}/h"
+
+
+def count(value: float) -> str:
+    """A whole number with thousands separated.
+
+    >>> count(9574.0)
+    '9,574'
+    """
+    return f"{value:,.0f}"
+
+
+def clock_time(time: float) -> str:
+    """Hours and minutes of a Unix time, in UTC.
+
+    >>> clock_time(1764000000.0)
+    '16:00 UTC'
+    """
+    minutes = int(time // 60) % 1440
+    return f"{minutes // 60:02d}:{minutes % 60:02d} UTC"

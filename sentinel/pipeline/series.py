@@ -1,0 +1,149 @@
+"""Recent values of one target's series: counters to rates, windows, what has ended, what came late.
+
+Knows what a counter is (its name ends in `_total`) and that time goes forward. Knows no metric by name and does
+not judge.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel.model import Labels, Poll, Seconds, Series
+
+__all__ = ["SeriesStore", "Track", "Window"]
+
+Window = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Times and values: float64, shape (n,), oldest first."""
+
+CAPACITY = 240
+"""Samples kept of a windowed series: 20 minutes at 5 seconds, about 4 kB."""
+
+
+class Track:
+    """One series: its newest value, for a counter its newest rate, and a window where one is asked for.
+
+    `value` is what is judged: the sampled value of a gauge, the rate per second of a counter (None after its
+    first sample). `raw` is always as sampled.
+    """
+
+    __slots__ = ("_times", "_values", "exemplar", "labels", "raw", "time", "value")
+
+    def __init__(self, labels: Labels, windowed: bool) -> None:
+        self.labels = labels
+        self.time = float("-inf")
+        self.raw = float("nan")
+        self.value: float | None = None
+        self.exemplar: Labels | None = None
+        self._times = array("d") if windowed else None
+        self._values = array("d") if windowed else None
+
+    def label(self, name: str) -> str:
+        """Value of a label, empty if the series does not have it."""
+        return next((value for key, value in self.labels if key == name), "")
+
+    def _keep(self, time: float, value: float) -> None:
+        times, values = self._times, self._values
+        if times is None or values is None:
+            return
+        times.append(time)
+        values.append(value)
+        if len(times) > CAPACITY + CAPACITY // 4:
+            del times[:-CAPACITY], values[:-CAPACITY]
+
+    def gauge(self, time: float, value: float) -> None:
+        """Take a sampled value as it is."""
+        self.time, self.raw, self.value = time, value, value
+        self._keep(time, value)
+
+    def counter(self, time: float, value: float) -> None:
+        """Take a counter's reading: the rate since the last one. A fall means that it began again at 0."""
+        if self.time != float("-inf"):
+            risen = value - self.raw if value >= self.raw else value
+            self.value = risen / (time - self.time)
+            self._keep(time, self.value)
+        self.time, self.raw = time, value
+
+    def window(self, since: float) -> Window:
+        """Kept times and values at or after `since`."""
+        if self._times is None or self._values is None:
+            return np.empty(0), np.empty(0)
+        times = np.frombuffer(self._times[:]) if self._times else np.empty(0)
+        start = int(np.searchsorted(times, since))
+        return times[start:], np.frombuffer(self._values[start:]) if start < len(times) else np.empty(0)
+
+    def last(self, count: int) -> list[float]:
+        """The newest `count` kept values, oldest first; without numpy, for short looks."""
+        return self._values[-count:].tolist() if self._values else []
+
+
+class SeriesStore:
+    """All series of one target.
+
+    Args:
+        windowed: Metrics of which a window is kept.
+        forget_after: Seconds after which a series that has ended is dropped.
+    """
+
+    def __init__(self, windowed: Iterable[str], forget_after: Seconds = 3600.0) -> None:
+        self._windowed = frozenset(windowed)
+        self._forget_after = forget_after
+        self._tracks: dict[str, dict[Labels, Track]] = {}
+        self._newest: dict[str, float] = {}
+        self._swept = float("-inf")
+        self.late = 0
+        """Samples dropped because a newer one of their series was there already."""
+
+    def feed(self, poll: Poll) -> None:
+        """Take all samples of a poll. NaN and late samples are dropped and counted, never mended."""
+        for (metric, labels), time, value, exemplar in poll.samples:
+            track = self._track(metric, labels)
+            if time <= track.time or value != value:
+                self.late += 1
+                continue
+            if metric.endswith("_total"):
+                track.counter(time, value)
+            else:
+                track.gauge(time, value)
+            track.exemplar = exemplar
+            if time > self._newest.get(metric, float("-inf")):
+                self._newest[metric] = time
+        if poll.time - self._swept > self._forget_after / 4:
+            self._sweep(poll.time)
+
+    def _track(self, metric: str, labels: Labels) -> Track:
+        by_labels = self._tracks.get(metric)
+        if by_labels is None:
+            by_labels = self._tracks[metric] = {}
+        track = by_labels.get(labels)
+        if track is None:
+            track = by_labels[labels] = Track(labels, metric in self._windowed)
+        return track
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        for by_labels in self._tracks.values():
+            for labels in [k for k, track in by_labels.items() if now - track.time > self._forget_after]:
+                del by_labels[labels]
+
+    def one(self, metric: str, labels: Labels = ()) -> Track | None:
+        """The series of that metric and exactly these labels."""
+        return self._tracks.get(metric, {}).get(labels)
+
+    def each(self, metric: str) -> Iterator[Track]:
+        """Series of a metric that were part of its newest reading; those that were not have ended."""
+        newest = self._newest.get(metric)
+        return (track for track in self._tracks.get(metric, {}).values() if track.time == newest)
+
+    def newest(self, metric: str) -> float | None:
+        """Time of the newest sample of a metric."""
+        return self._newest.get(metric)
+
+    def samples(self) -> Iterator[tuple[Series, Track]]:
+        """Every series that has not ended, for metrics pages."""
+        for metric in self._tracks:
+            for track in self.each(metric):
+                yield Series(metric, track.labels), track
