@@ -16,7 +16,8 @@ Connections (`seats.py`, `probe.py`)
 
 Census (`redis_clients.py`), one series a client group; labels: group
     redis_group_clients · redis_group_unused_clients (idle ≈ age, old, not blocked: the cohort;
-    exemplar: one row) · redis_group_blocked_clients · redis_group_sources (distinct name and address pairs) ·
+    exemplar: one row) · redis_group_untouched_clients (the same from 2 seconds of age on: the fast clock of the
+    cohort) · redis_group_blocked_clients · redis_group_sources (distinct name and address pairs) ·
     redis_group_births_total · redis_group_deaths_total (by id; lives shorter than a census are not seen)
     redis_census_seconds (server time that CLIENT LIST took)
 

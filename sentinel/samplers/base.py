@@ -7,11 +7,14 @@ not judge, wait, retry or keep history beyond what telling two readings apart ne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
+
+from redis.exceptions import AuthenticationError, RedisError
 
 from sentinel.model import Labels, Sample, Series
 
-__all__ = ["Command", "Reader", "Reply", "Sampler", "SamplerError", "sample"]
+__all__ = ["Command", "Reader", "Reply", "Sampler", "SamplerError", "Vitals", "refusal", "sample"]
 
 Command = tuple[str | bytes | int | float, ...]
 Reply = Any
@@ -22,12 +25,41 @@ class SamplerError(Exception):
     """A source could not be asked or answered. `reason` is one word for labels, the text says what to do.
 
     Reasons: `refused` (nobody listens), `full` (max number of clients), `reset`, `timeout`, `auth`, `noperm`,
-    `tls`, `loading`, `not_redis`, `protocol`, `dns`.
+    `tls`, `loading`, `busy` (a script runs), `not_redis`, `protocol`, `dns`.
     """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+_CODES = {
+    "WRONGPASS": ("auth", "wrong user name or password"),
+    "NOAUTH": ("auth", "a password is required: give it in the URL or as `password`"),
+    "DENIED": ("auth", "the server is in protected mode: give it a password or a bind address"),
+    "NOPERM": ("noperm", "not permitted"),
+    "LOADING": ("loading", "the server is loading its data"),
+    "MASTERDOWN": ("loading", "the replica has no link to its master"),
+    "BUSY": ("busy", "the server is held up by a script"),
+}
+
+
+def refusal(error: RedisError, what: str) -> SamplerError:
+    """The SamplerError that an error reply amounts to; `what` was asked: a command, or a key's name.
+
+    >>> refusal(RedisError("NOPERM User x has no permissions to run the 'info' command"), "INFO").reason
+    'noperm'
+    """
+    code, _, text = str(error).partition(" ")
+    if error.status_code:
+        code, text = error.status_code, str(error)
+    if code == "ERR" and text.startswith("max number of clients"):
+        return SamplerError("full", "max number of clients reached: it refuses every new connection")
+    if code not in _CODES:
+        known = isinstance(error, AuthenticationError)
+        return SamplerError("auth" if known else "protocol", f"{what}: {error}")
+    reason, meaning = _CODES[code]
+    return SamplerError(reason, f"{what}: {meaning}" + (f" ({text})" if reason == "noperm" else ""))
 
 
 class Reader(Protocol):
@@ -39,6 +71,21 @@ class Reader(Protocol):
         Raises:
             SamplerError: the connection failed; the seat is then opened anew before the next call.
         """
+
+
+@dataclass(slots=True)
+class Vitals:
+    """What INFO said last, for the other samplers of the same target: they adapt to it, and ask it no more.
+
+    None: not read yet.
+    """
+
+    run_id: str | None = None
+    connected: float | None = None
+    received: float | None = None
+    rejected: float | None = None
+    valkey: bool = False
+    version: tuple[int, ...] = ()
 
 
 class Sampler(Protocol):

@@ -1,0 +1,130 @@
+"""One target: its settings, its samplers, and one poll of them all.
+
+Knows which samplers a target has and that a poll must end in time, whatever the server does. Must not know
+when polls happen (the daemon's loop does), what the samples mean, nor any sampler's protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sentinel.model import Poll, Sample, Seconds, Secret
+from sentinel.samplers.base import Sampler, SamplerError, Vitals, sample
+from sentinel.samplers.dial import Address, Dialer, Tls, parse_url
+from sentinel.samplers.redis_info import RedisInfo
+from sentinel.samplers.seats import Seats
+
+__all__ = ["Target", "TargetSettings"]
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """One server to watch. Its repr shows no credential.
+
+    Raises:
+        ValueError: the URL or a duration cannot be meant.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    """`redis://`, `rediss://` or `unix://`; may hold user, password and db."""
+    username: str = ""
+    """Instead of the one in the URL."""
+    password: Secret | None = None
+    """Instead of the one in the URL."""
+    db: int | None = None
+    tls: Tls = field(default_factory=Tls)
+    interval: Seconds = 5.0
+    """From one poll to the next."""
+    timeout: Seconds = 2.0
+    """Bound of a whole poll."""
+    max_clients: int = 0
+    """The ceiling of a server that does not tell its own, as some managed ones; 0 for none."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a target needs a name")
+        for key in ("interval", "timeout"):
+            if not getattr(self, key) > 0:
+                raise ValueError(f"`{key}` of target {self.name} must be above 0 seconds")
+        _ = self.address
+
+    @cached_property
+    def address(self) -> Address:
+        """Where the target is and as whom we come."""
+        address = parse_url(self.url)
+        return Address(
+            host=address.host,
+            port=address.port,
+            path=address.path,
+            tls=address.tls,
+            db=address.db if self.db is None else self.db,
+            username=self.username or address.username,
+            password=self.password or address.password,
+        )
+
+
+class Target:
+    """A watched server: its reserved seats and its samplers.
+
+    Not to be polled twice at the same time.
+    """
+
+    def __init__(self, settings: TargetSettings) -> None:
+        self.settings = settings
+        self.vitals = Vitals()
+        dialer = Dialer(settings.address, settings.tls)
+        self._seats = Seats(dialer, settings.timeout)
+        self._samplers: tuple[Sampler, ...] = (RedisInfo(settings.max_clients, self.vitals),)
+        self._troubles: dict[str, str] = {}
+        self._notes: list[str] = []
+
+    async def poll(self, now: float) -> Poll:
+        """All samples of the target at `now`. Never raises for what the server does, and ends in time."""
+        deadline = asyncio.get_running_loop().time() + self.settings.timeout
+        samples = await self._on_seats(deadline, now)
+        samples.append(sample("redis_seats", now, self._seats.open))
+        return Poll(self.settings.name, now, tuple(samples))
+
+    def notes(self) -> list[str]:
+        """What an operator should be told since the last call: one line each time that a trouble changes."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    async def close(self) -> None:
+        """Give the seats back."""
+        await self._seats.close()
+
+    async def _on_seats(self, deadline: float, now: float) -> list[Sample]:
+        """The samplers in turn, as they share a connection. When no seat is left, all fail for one reason."""
+        lost: SamplerError | None = None
+        try:
+            await self._seats.take_turns(deadline)
+        except SamplerError as error:
+            lost = error
+        samples: list[Sample] = []
+        for sampler in self._samplers:
+            try:
+                if lost:
+                    raise lost
+                samples += self._worked(sampler.name, await sampler.sample(self._seats, now), now)
+            except SamplerError as error:
+                samples += self._failed(sampler.name, error, now)
+                lost = None if self._seats.open else error
+        await self._seats.fill()
+        return samples
+
+    def _failed(self, name: str, error: SamplerError, now: float) -> list[Sample]:
+        if self._troubles.get(name) != str(error):
+            self._troubles[name] = str(error)
+            self._notes.append(f"{name}: {error}")
+        up = sample("sampler_up", now, 0.0, sampler=name)
+        return [up, sample("sampler_failed", now, 1.0, sampler=name, reason=error.reason)]
+
+    def _worked(self, name: str, samples: Sequence[Sample], now: float) -> list[Sample]:
+        if self._troubles.pop(name, None):
+            self._notes.append(f"{name}: works again")
+        return [sample("sampler_up", now, 1.0, sampler=name), *samples]
