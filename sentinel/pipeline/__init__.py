@@ -14,19 +14,24 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from detectors import BY_NAME as DETECTORS
 from sentinel.model import Finding, Incident, Notification, Poll, Sample, Severity, Told
 from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
 from sentinel.pipeline.diagnosis import Diagnosis, windows
 from sentinel.pipeline.incidents import Change, Incidents
 from sentinel.pipeline.routing import Routing
 from sentinel.pipeline.series import SeriesStore, Track
-from sentinel.pipeline.settings import Destination, IncidentSettings, PipelineSettings, Route, Rule
+from sentinel.pipeline.settings import (
+    Destination,
+    IncidentSettings,
+    PipelineSettings,
+    Route,
+    Rule,
+    default_rules,
+)
 from sentinel.pipeline.watch import Watch
 
 __all__ = [
     "CAUSES",
-    "DETECTORS",
     "Destination",
     "IncidentSettings",
     "Pipeline",
@@ -35,6 +40,7 @@ __all__ = [
     "Rule",
     "SnapshotError",
     "Step",
+    "default_rules",
 ]
 
 SNAPSHOT_VERSION = "1"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from detectors.base import Detector
+from detectors.ewma import Ewma
 from sentinel.model import Reason, Seconds, Severity
 
-__all__ = ["Destination", "IncidentSettings", "PipelineSettings", "Route", "Rule"]
+__all__ = ["Destination", "IncidentSettings", "PipelineSettings", "Route", "Rule", "default_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +90,16 @@ class PipelineSettings:
     incidents: IncidentSettings = IncidentSettings()
     routes: tuple[Route, ...] = ()
     destinations: tuple[Destination, ...] = ()
+
+
+def default_rules() -> tuple[Rule, ...]:
+    """Rules that run unless others are given: information beside the causes, on what drifts and has no daily wall."""
+    watched = {
+        "unusual-latency": "redis_ping_seconds",
+        "unusual-churn": "redis_connections_received_total",
+        "unusual-errors": "redis_errors_total",
+    }
+    return tuple(
+        Rule(name, metric, partial(Ewma, half_life=3600.0), threshold=8.0, for_=120.0)
+        for name, metric in watched.items()
+    )
