@@ -14,6 +14,7 @@ from functools import cached_property
 from sentinel.model import Poll, Sample, Seconds, Secret
 from sentinel.samplers.base import Sampler, SamplerError, Vitals, sample
 from sentinel.samplers.dial import Address, Dialer, Tls, parse_url
+from sentinel.samplers.probe import DialProbe, ProbeSettings
 from sentinel.samplers.redis_info import RedisInfo
 from sentinel.samplers.seats import Seats
 
@@ -41,6 +42,7 @@ class TargetSettings:
     """From one poll to the next."""
     timeout: Seconds = 2.0
     """Bound of a whole poll."""
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
     max_clients: int = 0
     """The ceiling of a server that does not tell its own, as some managed ones; 0 for none."""
 
@@ -78,14 +80,20 @@ class Target:
         self.vitals = Vitals()
         dialer = Dialer(settings.address, settings.tls)
         self._seats = Seats(dialer, settings.timeout)
+        self._probe = DialProbe(settings.probe, dialer, self.vitals, settings.timeout)
         self._samplers: tuple[Sampler, ...] = (RedisInfo(settings.max_clients, self.vitals),)
         self._troubles: dict[str, str] = {}
         self._notes: list[str] = []
 
     async def poll(self, now: float) -> Poll:
         """All samples of the target at `now`. Never raises for what the server does, and ends in time."""
-        deadline = asyncio.get_running_loop().time() + self.settings.timeout
-        samples = await self._on_seats(deadline, now)
+        if self._probe.due(now):
+            async with asyncio.TaskGroup() as group:
+                probing = group.create_task(self._probe.sample(self._seats, now))
+                samples = await self._on_seats(now)
+            samples += self._probed(probing.result(), now)
+        else:
+            samples = await self._on_seats(now)
         samples.append(sample("redis_seats", now, self._seats.open))
         return Poll(self.settings.name, now, tuple(samples))
 
@@ -98,11 +106,11 @@ class Target:
         """Give the seats back."""
         await self._seats.close()
 
-    async def _on_seats(self, deadline: float, now: float) -> list[Sample]:
+    async def _on_seats(self, now: float) -> list[Sample]:
         """The samplers in turn, as they share a connection. When no seat is left, all fail for one reason."""
         lost: SamplerError | None = None
         try:
-            await self._seats.take_turns(deadline)
+            await self._seats.take_turns(asyncio.get_running_loop().time() + self.settings.timeout)
         except SamplerError as error:
             lost = error
         samples: list[Sample] = []
@@ -117,14 +125,22 @@ class Target:
         await self._seats.fill()
         return samples
 
+    def _probed(self, samples: Sequence[Sample], now: float) -> list[Sample]:
+        """A dial that fails is news of the target, not of the sampler."""
+        refused = self._probe.failure
+        self._trouble(self._probe.name, f"a new connection fails ({refused.reason}): {refused}" if refused else "")
+        return [sample("sampler_up", now, 1.0, sampler=self._probe.name), *samples]
+
     def _failed(self, name: str, error: SamplerError, now: float) -> list[Sample]:
-        if self._troubles.get(name) != str(error):
-            self._troubles[name] = str(error)
-            self._notes.append(f"{name}: {error}")
+        self._trouble(name, str(error))
         up = sample("sampler_up", now, 0.0, sampler=name)
         return [up, sample("sampler_failed", now, 1.0, sampler=name, reason=error.reason)]
 
     def _worked(self, name: str, samples: Sequence[Sample], now: float) -> list[Sample]:
-        if self._troubles.pop(name, None):
-            self._notes.append(f"{name}: works again")
+        self._trouble(name, "")
         return [sample("sampler_up", now, 1.0, sampler=name), *samples]
+
+    def _trouble(self, name: str, text: str) -> None:
+        if self._troubles.get(name, "") != text:
+            self._troubles[name] = text
+            self._notes.append(f"{name}: {text or 'works again'}")

@@ -10,6 +10,7 @@ import pytest
 
 from sentinel.embedded import EmbeddedServer, free_port
 from sentinel.model import Poll, Secret
+from sentinel.samplers.probe import ProbeSettings
 from sentinel.samplers.target import Target, TargetSettings
 from tests.servers import SERVERS, client, frozen, server
 
@@ -133,3 +134,32 @@ def test_settings_show_no_secret() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         TargetSettings(**{"name": "a", "url": "redis://host"} | settings)  # type: ignore[arg-type]
+
+
+async def test_at_maxclients_the_seats_report_and_the_probe_says_full(running: EmbeddedServer) -> None:
+    with client(running) as admin:
+        async with watching(running.url, probe=ProbeSettings(interval=0.0)) as target:
+            await target.poll(0.0)
+            await target.poll(1.0)
+            admin.config_set("maxclients", 3)
+            poll = await target.poll(2.0)
+            assert value(poll, "redis_dial_failed", reason="full") == 1
+            assert value(poll, "redis_connected_clients") == 3
+            assert value(poll, "redis_max_clients") == 3
+            assert value(poll, "redis_seats") == 2
+            assert failed(poll) == {}
+            (note,) = target.notes()
+            assert "a new connection fails (full)" in note
+            rejected = value(await target.poll(3.0), "redis_connections_rejected_total")
+            assert rejected is not None
+            assert rejected >= 1
+
+
+async def test_the_probe_of_a_frozen_server_does_not_lengthen_the_poll(running: EmbeddedServer) -> None:
+    async with watching(running.url, timeout=0.2, probe=ProbeSettings(interval=0.0)) as target:
+        await target.poll(0.0)
+        started = asyncio.get_running_loop().time()
+        with frozen(running):
+            poll = await target.poll(1.0)
+        assert asyncio.get_running_loop().time() - started < 0.35
+        assert value(poll, "redis_dial_failed", reason="timeout") == 1
