@@ -45,7 +45,8 @@ async def test_a_healthy_server_takes_a_newcomer_and_loses_it_again(running: Emb
     with client(running) as admin:
         async with asyncio.timeout(5):
             while [row["name"] for row in admin.client_list()] != [""]:
-            
+                await asyncio.sleep(0)
+
 
 async def test_a_full_server_is_called_full_while_the_seats_go_on(running: EmbeddedServer) -> None:
     seats = Seats(Dialer(parse_url(running.url)))
