@@ -36,7 +36,7 @@ def total(poll: Poll, metric: str) -> float:
 
 @pytest.fixture(scope="module")
 def quiet() -> World:
-    return World(quiet_plan(3, days=7))
+    return World(quiet_plan(7, days=7))
 
 
 def test_a_mark_pool_fills_to_its_peak_and_never_closes() -> None:

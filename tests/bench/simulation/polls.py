@@ -21,7 +21,7 @@ from .world import SEATS, World
 
 __all__ = ["polls"]
 
-SAMPLERS = ("redis_info", "redis_clients", "probe", "queues", "heartbeats")
+SAMPLERS = ("info", "clients", "dial", "queues", "heartbeats")
 BEAT = 10.0
 """Seconds between the heartbeats of a worker."""
 

@@ -51,10 +51,10 @@ def named_groups(plan: Plan) -> list[str]:
 
 
 def unnamed_group(plan: Plan) -> str:
-    """Label of the largest group of unnamed clients."""
+    """Label of the largest group of unnamed clients that follow load."""
     sizes: dict[str, float] = {}
     for d in plan.deployments:
-        if not d.named:
+        if not d.named and not d.pubsub:
             sizes[d.label] = sizes.get(d.label, 0.0) + d.busy * d.replicas
     return max(sizes, key=lambda label: sizes[label])
 
@@ -78,8 +78,9 @@ def _deployments(rng: np.random.Generator) -> tuple[Deployment, ...]:
 
 
 def _names(rng: np.random.Generator) -> list[str]:
-    names = ["api", "web", "checkout", "status", "search", "mailer", "admin", "assets", "billing", "gateway"]
-    return [str(name) for name in rng.permutation(names)[: int(rng.integers(5, 8))]]
+    """Services by name; there is always an `api`, which names its clients, and a `web`, which does not."""
+    names = ["checkout", "status", "search", "mailer", "admin", "assets", "billing", "gateway"]
+    return ["api", "web", *(str(name) for name in rng.permutation(names)[: int(rng.integers(3, 6))])]
 
 
 def _service(rng: np.random.Generator, name: str) -> Deployment:
@@ -93,15 +94,16 @@ def _service(rng: np.random.Generator, name: str) -> Deployment:
         Elastic(limit=round(5 * busy), warm=warm, lifetime=float(rng.choice([1200.0, 1800.0, 3600.0]))),
         Sessions(lifetime=float(rng.uniform(300.0, 3000.0))),
     ]
-    kind = int(rng.integers(0, len(pools)))
+    always = name in ("api", "web")
+    kind = int(rng.integers(0, len(pools) - always))
     sessions = kind == len(pools) - 1
-    named = bool(rng.random() < 0.4)
+    named = name == "api" if always else bool(rng.random() < 0.4)
     return Deployment(
         name,
         pools[kind],
         busy,
         replicas=int(rng.integers(3, 13)),
-        named=named or name == "api",
+        named=named,
         scales=bool(rng.random() < 0.5),
         block=f"10.{rng.integers(1, 9)}.{rng.integers(0, 250)}",
         command="subscribe" if sessions else str(rng.choice(["get", "set", "evalsha", "hgetall", "info", "expire"])),

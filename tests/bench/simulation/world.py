@@ -197,7 +197,7 @@ class World:
             for at in np.flatnonzero(rng.random(self.grid.size) < self.grid.step / (2 * HOUR)):
                 length = 1 + int(rng.exponential(600.0 / self.grid.step))
                 on[at : at + length] += rng.gamma(2.0, 0.5)
-            return np.asarray(rate * (0.1 + 0.9 * on / on.mean()))
+            return np.asarray(rate * (0.1 + 0.9 * on / on[self.grid.at(leak.start) :].mean()))
         return np.asarray(rate)
 
     def _still_open(self, leak: Leak) -> Counts:
