@@ -1,0 +1,125 @@
+"""The pages: paths to answers. Judges only whether what it is shown is recent enough to be called ready."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from sentinel.metrics import CONTENT_TYPE
+from sentinel.model import Eta, Incident, Seconds
+from sentinel.web.view import TargetState, View
+
+__all__ = ["make_app"]
+
+_POLLS_MISSED: Final = 3
+"""A target is late after so many intervals: one poll may time out without a word."""
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "sentinel"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(view: View, *, stuck_after: Seconds = 120.0) -> web.Application:
+    """The pages over a daemon.
+
+    /metrics            Prometheus's text format
+    /healthz            200 while the process answers; what is degraded is said in the body
+    /readyz             200 when every target was sampled recently and no destination is stuck; else 503 and why
+    /api/v1/incidents   open incidents, the worst first
+
+    Args:
+        view: The daemon.
+        stuck_after: Seconds that a notification may be overdue before its destination is called stuck.
+    """
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=await view.metrics(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def healthz(_: web.Request) -> web.Response:
+        degraded = list(view.degraded())
+        return _json({"status": "degraded" if degraded else "ok", "degraded": degraded})
+
+    async def readyz(_: web.Request) -> web.Response:
+        reasons = [*_late(view), *_stuck(view, stuck_after)]
+        return _json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+
+    async def incidents(_: web.Request) -> web.Response:
+        worst_first = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
+        return _json({"time": _utc(view.now()), "incidents": [_incident(incident) for incident in worst_first]})
+
+    app = web.Application(middlewares=[_with_headers])
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/api/v1/incidents", incidents)
+    return app
+
+
+@web.middleware
+async def _with_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPException as refusal:
+        response = _json({"error": refusal.reason}, status=refusal.status)
+        if "Allow" in refusal.headers:
+            response.headers["Allow"] = refusal.headers["Allow"]
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _late(view: View) -> Iterator[dict[str, Any]]:
+    now = view.now()
+    for target, state in sorted(view.targets().items()):
+        if state.sampled is None:
+            yield {"target": target, "reason": "not sampled yet"}
+        elif (age := now - state.sampled) > _POLLS_MISSED * state.interval:
+            yield {"target": target, "reason": _overdue(age, state)}
+
+
+def _overdue(age: Seconds, state: TargetState) -> str:
+    return f"last sampled {age:.0f} s ago, expected every {state.interval:g} s"
+
+
+def _stuck(view: View, after: Seconds) -> Iterator[dict[str, Any]]:
+    for destination, age in sorted(view.outbox_ages().items()):
+        if age > after:
+            yield {"destination": destination, "reason": f"a notification has been due for {age:.0f} s"}
+
+
+def _incident(incident: Incident) -> dict[str, Any]:
+    finding, culprit = incident.finding, incident.finding.culprit
+    return {
+        "id": incident.id,
+        "ref": incident.ref,
+        "dedup_key": incident.dedup_key,
+        "target": incident.target,
+        "cause": incident.cause,
+        "subject": incident.subject,
+        "severity": incident.severity.name.lower(),
+        "state": incident.state,
+        "opened_at": _utc(incident.opened),
+        "updated_at": _utc(incident.updated),
+        "occurrences": incident.occurrences,
+        "summary": finding.summary,
+        "eta": finding.eta and _eta(finding.eta),
+        "culprit": culprit and {"name": culprit.name, "share": culprit.share, "detail": culprit.detail},
+        "first_action": finding.first_action,
+        "ruled_out": finding.ruled_out,
+        "affected": finding.affected,
+    }
+
+
+def _eta(eta: Eta) -> dict[str, Any]:
+    latest = None if eta.latest is None else _utc(eta.latest)
+    return {"earliest": _utc(eta.earliest), "latest": latest, "wall": eta.wall}
+
+
+def _utc(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body) + b"\n", status=status, content_type="application/json")

@@ -1,0 +1,43 @@
+"""What the pages need to know of the daemon, and no more. The daemon gives it; tests give their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sentinel.model import Incident, Seconds
+
+__all__ = ["TargetState", "View"]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """How fresh our knowledge of a target is."""
+
+    sampled: float | None
+    """Unix seconds of the last poll that gave samples; None before the first."""
+    interval: Seconds
+    """Between polls, as configured."""
+
+
+class View(Protocol):
+    """A running daemon, to be looked at. Every answer is of this moment and costs little."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+
+    async def metrics(self) -> bytes:
+        """In Prometheus's text format."""
+
+    def targets(self) -> Mapping[str, TargetState]:
+        """Every configured target."""
+
+    def outbox_ages(self) -> Mapping[str, Seconds]:
+        """Seconds that the oldest row due has waited, by destination; those with nothing due may be missing."""
+
+    def degraded(self) -> Sequence[str]:
+        """Why the daemon is less than well, one sentence each: disk full, clock held back."""
+
+    def open_incidents(self) -> Sequence[Incident]:
+        """In any order."""
