@@ -159,6 +159,12 @@ def test_a_forecast_after_the_wall_is_not_scored(run: Run) -> None:
     assert event.etas == ()
 
 
+def test_where_the_wall_is_there_at_once_no_time_is_left_to_share(run: Run) -> None:
+    (event,) = score(replace(run, events=(replace(LEAK, wall=ONSET),)), [told(0.5)]).events
+    assert event.lead == -0.5 * HOUR
+    assert event.left is None
+
+
 def test_quiet_time_counts_pages_and_lines_by_cause(run: Run) -> None:
     quiet = replace(run, events=())
     words = [told(1.0), told(2.0), told(3.0, "churn", severity=Severity.INFO)]

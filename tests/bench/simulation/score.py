@@ -69,8 +69,8 @@ class EventScore:
 
     @property
     def left(self) -> float | None:
-        """Part of the time to the wall that was left at the page."""
-        if self.paged is None or self.event.wall is None:
+        """Part of the time to the wall that was left at the page; None where the wall was there at once."""
+        if self.paged is None or self.event.wall is None or self.event.wall <= self.event.start:
             return None
         return 1.0 - self.paged / (self.event.wall - self.event.start)
 
