@@ -113,11 +113,15 @@ def test_another_cause_does_not_count_as_seen_but_is_named_as_the_first_page(run
     assert event.first_page == "exhaustion"
 
 
-def test_a_page_outside_every_event_is_false_and_so_is_one_of_a_strange_cause(run: Run) -> None:
-    words = [told(-1.0), told(3.0, "latency"), told(3.0, "refused"), told(30.0, severity=Severity.INFO)]
-    scored = score(run, words)
-    assert [n.incident.cause for n in scored.false_pages] == ["leak", "latency"]
+def test_a_page_outside_every_event_is_false(run: Run) -> None:
+    scored = score(run, [told(-1.0), told(3.0), told(30.0, severity=Severity.INFO)])
+    assert [n.time for n in scored.false_pages] == [ONSET - HOUR]
     assert len(scored.false_infos) == 1
+
+
+def test_a_page_during_an_event_of_what_it_does_not_bring_about_is_strange(run: Run) -> None:
+    (event,) = score(run, [told(3.0, "latency"), told(3.0, "refused"), told(3.0, "churn")]).events
+    assert event.strange == ("latency", "churn")
 
 
 def test_the_end_of_an_incident_is_no_false_page(run: Run) -> None:
@@ -175,7 +179,7 @@ def test_quiet_time_counts_pages_and_lines_by_cause(run: Run) -> None:
 def test_the_tables_say_what_was_found(run: Run) -> None:
     scored = score(run, [told(5.0, culprit="api", eta=(18.0, 22.0))])
     row = event_table([scored]).splitlines()[-1]
-    assert row == "| leak | 1/1 | 1/1 | 5.0 h | 5.0 h | 15.0 h | 75% | leak 1 | 1/1 | 0/1 | 100% of 1 |"
+    assert row == "| leak | 1/1 | 1/1 | 5.0 h | 5.0 h | 15.0 h | 75% | leak 1 |  | 1/1 | 0/1 | 100% of 1 |"
     assert "| 25% to 50% | 1 | 100% | 0% | 0% | 0% | 0.87 | 1.13 |" in eta_table([scored])
 
 
@@ -201,7 +205,7 @@ def test_quiet_weeks_are_shared_among_shops_and_never_meet_the_wall() -> None:
     assert all(run.world.wall() is None for run in runs)
 
 
-@pytest.mark.parametrize("name", ["flood to the wall", "leak 3600/h named", "limit lowered below the peak"])
+@pytest.mark.parametrize("name", ["busy flood to the wall", "leak 3600/h named", "limit lowered below the peak"])
 def test_what_must_meet_the_wall_does_so_within_its_run(name: str) -> None:
     (run,) = troubled_runs(2, only=name)
     (event,) = run.events

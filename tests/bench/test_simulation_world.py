@@ -57,11 +57,23 @@ def test_an_elastic_pool_closes_what_idled_for_its_timeout() -> None:
     assert use.count.tolist() == [1, 4, 4, 1, 1]
 
 
-def test_warm_connections_that_load_never_reaches_stay_unused_until_they_are_renewed() -> None:
-    use = Elastic(limit=9, warm=6, lifetime=1200.0).use(counts(*[2] * 40), STEP, RNG)
-    # Four are spare; of a life of 1,200 s a connection is old for half.
-    assert use.unused[:20].tolist() == [0] * 20
-    assert use.unused[20:].tolist() == [2] * 20
+def test_warm_connections_that_load_never_reaches_are_unused_once_they_are_old() -> None:
+    use = Elastic(limit=9, warm=6, lifetime=1e12).use(counts(*[2] * 40), STEP, RNG)
+    assert use.untouched.tolist() == [6] + [4] * 39
+    assert use.unused.tolist() == [0] * 20 + [4] * 20
+
+
+def test_a_connection_that_served_is_not_unused_when_load_falls() -> None:
+    use = Elastic(limit=9, warm=6, lifetime=1e12).use(counts(*[6] * 10, *[2] * 60), STEP, RNG)
+    assert use.untouched[1:].max() == 0
+    assert use.unused.max() == 0
+
+
+def test_renewal_makes_spare_connections_unused_again() -> None:
+    use = Elastic(limit=9, warm=6, lifetime=1_200.0).use(counts(*[2] * 4_000), STEP, np.random.default_rng(2))
+    # A renewed spare is unused until its next renewal: older than 600 s for exp(-600/1200) of the time.
+    assert use.unused[100:].mean() == pytest.approx(4 * 0.607, rel=0.1)
+    assert use.recycled.mean() == pytest.approx(6 * STEP / 1_200.0, rel=0.1)
 
 
 def test_workers_wait_blocked_unless_a_job_is_there() -> None:

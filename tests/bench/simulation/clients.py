@@ -92,12 +92,18 @@ class Elastic:
         padded = np.concatenate([np.full(span - 1, wanted[0], np.int32), wanted])
         recent = np.lib.stride_tricks.sliding_window_view(padded, span).max(axis=1)
         count = np.maximum(recent, self.warm).astype(np.int32)
-        recycled = rng.poisson(count * (step / self.lifetime)).astype(np.int32)
-        spare = np.maximum(self.warm - recent, 0).astype(np.int32)
-        unused = np.rint(max(0.0, 1.0 - OLD / self.lifetime) * spare).astype(np.int32)
-        unused[: _polls(OLD, step)] = 0
-        fresh = recycled + np.maximum(np.diff(count, prepend=count[:1]), 0)
-        untouched = np.minimum(spare + rng.binomial(fresh, 0.5), count).astype(np.int32)
+        recycled, unused, untouched = np.zeros((3, len(count)), np.int32)
+        times = np.arange(len(count), dtype=np.int32)
+        for place in range(1, int(count.max()) + 1):
+            there = count >= place
+            renewed = there & (rng.random(len(count), np.float32) < step / self.lifetime)
+            arrived = np.diff(there, prepend=False) & there
+            opened = np.maximum.accumulate(np.where(renewed | arrived, times, -1))
+            served = np.maximum.accumulate(np.where(wanted >= place, times, -1))
+            idle = there & (served <= opened)
+            recycled += renewed & ~arrived
+            untouched += idle
+            unused += idle & (times - opened >= _polls(OLD, step))
         return Use(count, recycled, np.zeros_like(count), unused, untouched)
 
 
@@ -189,13 +195,14 @@ class Group:
                 cohort[closed_at:] = 0
                 counts += cohort
 
-    def add_visitors(self, arrivals: Counts, departures: Counts) -> None:
-        """Clients that come, say hello and wait: idle from their first second until they leave."""
+    def add_visitors(self, arrivals: Counts, departures: Counts, *, idle: bool) -> None:
+        """Clients that come and stay for a while; `idle`: they say hello and wait until they leave."""
         self.births += arrivals
         self.deaths += departures
-        self.untouched += np.cumsum(arrivals - departures, dtype=np.int32)
-        aged = np.cumsum(_earlier(arrivals, self.grid.steps(OLD)) - departures, dtype=np.int32)
-        self.unused += np.maximum(aged, 0)
+        if idle:
+            self.untouched += np.cumsum(arrivals - departures, dtype=np.int32)
+            aged = np.cumsum(_earlier(arrivals, self.grid.steps(OLD)) - departures, dtype=np.int32)
+            self.unused += np.maximum(aged, 0)
 
 
 def connections(busy: Values, rng: np.random.Generator, noise: Values) -> Counts:

@@ -61,7 +61,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Jobs a second at load 1, and the part of its workers' capacity that they take."""
+    """Jobs a second at load 1, and the part of its workers' capacity that they take; never more than 85 % of it."""
 
     name: str
     rate: float
@@ -93,6 +93,8 @@ class Flood:
     spread: float
     stay: float
     labels: tuple[str, ...]
+    idle: bool = True
+    """They say hello and wait; otherwise all are in use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def event_table(scores: Sequence[RunScore]) -> str:
             events.setdefault(event.event.kind, []).append(event)
     heads = (
         "trouble", "found", "paged", "seen after", "paged after", "lead to the wall", "time left at the page",
-        "first page", "named", "misnamed", "ETA holds",
+        "first page", "strange pages", "named", "misnamed", "ETA holds",
     )  # fmt: skip
     return _table(heads, [_event_row(kind, group) for kind, group in events.items()])
 
@@ -63,6 +63,7 @@ def _event_row(kind: str, events: Sequence[EventScore]) -> list[str]:
         _span(middle(event.lead for event in events)) if walls else "no wall",
         _percent(middle(event.left for event in events)),
         _counted(Counter(event.first_page for event in events if event.first_page)),
+        _counted(Counter(cause for event in events for cause in event.strange)),
         _ratio(event.named for event in events) if names else "nobody",
         _ratio(event.misnamed for event in events) if names else "",
         f"{_percent(coverage(etas))} of {len(etas)}" if etas else "",

@@ -1,8 +1,8 @@
 """What a judge of the polls got right: events seen, when, named by whom, how honest the forecasts were.
 
 A judge is anything that takes polls and gives notifications; how it works is none of our business. Notifications
-of warning or above are pages. A page outside every event, or one inside of a cause that the event does not bring
-about, is a false one.
+of warning or above are pages. A page outside every event is a false one; one during an event, of a cause that the
+event does not bring about, is a strange one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["EtaScore", "EventScore", "Judge", "QuietScore", "RunScore", "coverag
 
 GRACE = 1800.0
 """Seconds after an event's end in which its aftermath may still be told."""
-AFTERMATH = FULL | {"backlog", "stall", "lost_workers", "flood"}
+AFTERMATH = FULL | {"backlog", "stall", "lost_workers"}
 """What a real trouble may bring about; told as well, it is no false page."""
 
 
@@ -63,6 +63,8 @@ class EventScore:
     """Cause of the first page of all."""
     named: bool
     """Whether the last notification of a right cause named the culprit; true where there is none to name."""
+    strange: tuple[str, ...]
+    """Causes of pages that neither the event nor its aftermath explains."""
     misnamed: bool
     """Whether any notification of a right cause named somebody else."""
     etas: tuple[EtaScore, ...]
@@ -124,7 +126,7 @@ def play(run: Run, judge: Judge) -> RunScore:
 def score(run: Run, told: Sequence[Notification]) -> RunScore:
     """Scores what was told of a run."""
     begun = [n for n in told if n.reason in (Reason.OPENED, Reason.ESCALATED)]
-    false = [n for n in begun if not any(_belongs(n, event) for event in run.events)]
+    false = [n for n in begun if not any(_within(n, event) for event in run.events)]
     return RunScore(
         run,
         tuple(_score_event(event, told) for event in run.events),
@@ -154,8 +156,9 @@ def _within(notification: Notification, event: Event) -> bool:
     return event.start <= notification.time <= event.end + GRACE
 
 
-def _belongs(notification: Notification, event: Event) -> bool:
-    return _within(notification, event) and notification.incident.cause in event.causes | AFTERMATH
+def _is_strange(notification: Notification, event: Event) -> bool:
+    begins = notification.reason in (Reason.OPENED, Reason.ESCALATED)
+    return begins and notification.incident.cause not in event.causes | AFTERMATH
 
 
 def _score_event(event: Event, told: Sequence[Notification]) -> EventScore:
@@ -170,6 +173,7 @@ def _score_event(event: Event, told: Sequence[Notification]) -> EventScore:
         paged=next((n.time - event.start for n in fresh if _is_page(n)), None),
         first_page=pages[0].incident.cause if pages else "",
         named=not event.culprit or (bool(names) and names[-1] == event.culprit),
+        strange=tuple(n.incident.cause for n in pages if _is_strange(n, event)),
         misnamed=bool(event.culprit) and any(name != event.culprit for name in names),
         etas=tuple(_score_etas(event, right)),
     )

@@ -224,7 +224,7 @@ class World:
         for label in flood.labels:
             arrive = flood.start + rng.uniform(0.0, flood.spread, clients)
             leave = arrive + rng.uniform(0.7, 1.3, clients) * flood.stay
-            self.groups[label].add_visitors(self._tally(arrive), self._tally(leave))
+            self.groups[label].add_visitors(self._tally(arrive), self._tally(leave), idle=flood.idle)
 
     def _tally(self, times: Values) -> Counts:
         """How many of `times` fall to each poll."""
@@ -264,11 +264,12 @@ class World:
     def _work(self, queue: Queue) -> Work:
         """A queue as a fluid: what comes less what workers can do, never below nothing (Lindley, 1952)."""
         rng, size, step = self.rng("queue", queue.name), self.grid.size, self.grid.step
-        came = rng.poisson(queue.rate * self.load * step).astype(float)
+        came = rng.poisson(queue.rate * np.minimum(self.load, 0.85 / queue.usage) * step).astype(float)
         for batch in self.plan.batches:
             for day in range(round(self.plan.days) + 1 if batch.queue == queue.name else 0):
                 at = self.grid.at(self.grid.start + day * DAY + batch.hour * HOUR)
-                came[at : at + 20] += batch.jobs / 20
+                bulk = self.grid.steps(300.0)
+                came[at : at + bulk] += batch.jobs / bulk
         can = queue.rate / queue.usage * step * np.exp(0.05 * wander(rng, size, 0.9))
         balance = np.cumsum(came - can)
         waiting = balance - np.minimum.accumulate(np.minimum(balance, 0.0))
