@@ -6,8 +6,8 @@ Every error leaves here in our words; knows nothing of files and lines.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -55,75 +55,92 @@ class Chooser:
 
 
 class Builder:
-    """Makes the dataclass from what was read; tells impossible values even where other keys are wrong."""
+    """Makes the dataclass from what was read.
 
-    def __init__(self, cls: type, hints: Mapping[str, Any], model: type[BaseModel]) -> None:
+    All that is wrong is told at once: what is broken is left out, and the rest is tried again.
+    """
+
+    def __init__(self, cls: type, hints: Mapping[str, Any], kind: str) -> None:
         self._cls = cls
-        self._keys = [str(field.alias or name) for name, field in model.model_fields.items()]
-        self._fields = settings_of(cls)
-        self._secrets = [field for field in self._fields if is_secret(hints[field.name])]
+        self._fields = {
+            field: ways(key_of(field)) if is_secret(hints[field.name]) else [key_of(field)]
+            for field in settings_of(cls)
+        }
+        self._known = (["kind"] if kind else []) + [key for keys in self._fields.values() for key in keys]
         self._durations = [field for field in self._fields if hints[field.name] in (Seconds, Seconds | None)]
 
     def __call__(self, value: Any, handler: Callable[[Any], BaseModel]) -> Any:
-        try:
-            return self._build(handler(value))
-        except ValidationError as error:
-            details = _details(error, self._keys)
-        except PydanticCustomError as complaint:
-            details = [_detail(complaint)]
-        if isinstance(value, dict):
-            broken = {detail["loc"][0] for detail in details if detail["loc"]}
-            details += self._complaints(value, broken, handler)
-        raise _error(details)
-
-    def _complaints(
-        self, value: dict[str, Any], broken: set[Any], handler: Callable[[Any], BaseModel]
-    ) -> Iterator[InitErrorDetails]:
-        """What else is wrong once the broken keys are left out, if the rest makes a dataclass."""
-        gone: set[Any] = set()
-        while broken & value.keys():
-            gone |= broken
-            value = {key: inner for key, inner in value.items() if key not in broken}
+        made, broken, details = None, set[Any](), list[InitErrorDetails]()
+        while True:
             try:
-                self._build(handler(value))
-            except ValidationError:
-                return
+                made = self._build(handler(_without(value, broken)), broken)
+                found = []
+            except ValidationError as error:
+                found = _details(error, self._known)
             except PydanticCustomError as complaint:
-                detail = _detail(complaint)
-                broken = set(detail["loc"])
-                if gone.isdisjoint(way for key in broken for way in ways(key)):
-                    yield detail
+                found = [_detail(complaint)]
+            details += found
+            if not (fresh := {detail["loc"][0] for detail in found if detail["loc"]} - broken):
+                break
+            broken |= fresh
+        if details:
+            raise _error(details)
+        return made
 
-    def _build(self, read: BaseModel) -> Any:
-        given = {name.removesuffix("_"): getattr(read, name) for name in read.model_fields_set}
-        settings = {field.name: given[field.name] for field in self._fields if field.name in given}
-        for field in self._secrets:
-            settings |= _choose(field, given)
+    def _build(self, read: BaseModel, broken: set[str]) -> Any:
+        settings = self._settings(read, broken)
+        made = None
         try:
             made = self._cls(**settings)
         except (ValueError, TypeError, ImportError) as error:
-            raise self._blame(str(error)) from None
+            self._complain(str(error), settings)
         for field in self._durations:
-            if (settings.get(field.name) or 0) < 0:
-                raise wrong(f"must be 0 seconds or more, got {settings[field.name]}", key_of(field))
+            seconds = settings.get(field.name)
+            if isinstance(seconds, int | float) and seconds < 0:
+                raise wrong(f"must be 0 seconds or more, got {seconds}", key_of(field))
         return made
 
-    def _blame(self, text: str) -> PydanticCustomError:
-        first, _, rest = text.partition(" ")
-        keys = {field.name: key_of(field) for field in self._fields}
-        return wrong(rest, keys[first]) if first in keys else wrong(text)
+    def _settings(self, read: BaseModel, broken: set[str]) -> dict[str, Any]:
+        given = {name.removesuffix("_"): getattr(read, name) for name in read.model_fields_set}
+        settings, missing = dict[str, Any](), list[InitErrorDetails]()
+        for field, keys in self._fields.items():
+            found = [key for key in keys if key in given]
+            if len(found) > 1:
+                raise wrong(f"{' and '.join(found)} say the same thing; keep one", found[-1])
+            if found:
+                settings[field.name] = given[found[0]]
+            elif required(field) and broken.isdisjoint(keys):
+                advice = "it" if len(keys) == 1 else f"one of {', '.join(keys)}"
+                missing.append(_detail(wrong(f"is missing; add {advice}", keys[0])))
+            elif required(field):
+                settings[field.name] = _StandIn()
+        if missing:
+            raise _error(missing)
+        return settings
+
+    def _complain(self, text: str, settings: Mapping[str, Any]) -> None:
+        """Raise what the dataclass said, at the field that it names; not if it may be about a stand-in."""
+        named = re.match(r"[`'\"]?(\w+)[`'\"]?(?: of .+?)? (must .*)", text, re.DOTALL)
+        field = next((field for field in self._fields if named and field.name == named[1]), None)
+        if named is None or field is None:
+            if not any(isinstance(value, _StandIn) for value in settings.values()):
+                raise wrong(text)
+            return
+        value = settings.get(field.name)
+        got = f", got {value}" if isinstance(value, int | float) and "got " not in text else ""
+        if not isinstance(value, _StandIn):
+            raise wrong(named[2] + got, key_of(field))
 
 
-def _choose(field: dataclasses.Field[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    names = ways(key_of(field))
-    found = [way for way in names if way in given]
-    if len(found) > 1:
-        raise wrong(f"{' and '.join(found)} say the same thing; keep one", found[-1])
-    if found:
-        return {field.name: given[found[0]]}
-    if required(field):
-        raise wrong(f"is missing; add {names[0]}, {names[1]} or {names[2]}", names[0])
-    return {}
+class _StandIn:
+    """Takes the place of a required value that is broken, so that the others can be judged; answers nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise TypeError(f"a stand-in has no {name}")
+
+
+def _without(value: Any, keys: Collection[str]) -> Any:
+    return {key: inner for key, inner in value.items() if key not in keys} if isinstance(value, dict) else value
 
 
 def _detail(complaint: PydanticCustomError) -> InitErrorDetails:
@@ -145,15 +162,15 @@ def _told(error: ErrorDetails, keys: Sequence[str]) -> PydanticCustomError:
     got, limits = error["input"], error.get("ctx", {})
     if error["type"] == "config":
         return wrong(limits["said"])
-    if error["type"] == "missing":
-        return wrong("is missing; add it")
     if error["type"] == "extra_forbidden":
         return wrong(f"is not known here; {nearest(str(error['loc'][-1]), keys)}")
     for name, (expected, limit) in _BOUNDS.items():
         if name == error["type"]:
             return wrong(f"must be {expected} {limits[limit]}, got {shown(got)}")
     container = _CONTAINERS.get(error["type"])
-    return wrong(f"must be {container}, got {sort(got)}" if container else error["msg"].lower())
+    if container is None:
+        return wrong(error["msg"].lower())
+    return wrong(f"must be {container}, got {sort(got)}" if got is not None else "is empty; fill it or leave it out")
 
 
 _CONTAINERS = {

@@ -9,7 +9,7 @@ and because it may stand for a number.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,17 +51,42 @@ class Document:
         """Note a problem at `path`."""
         self.problems.append(Problem(self.place(path), path, message))
 
+    def unknown(self, path: KeyPath) -> bool:
+        """Whether the value at `path` has been complained about already."""
+        return self._reach(path) is UNKNOWN
+
     def put(self, path: KeyPath, value: Any, place: Place) -> None:
-        """Set `value` at `path`, whose parents exist; the position after a list's last adds to it."""
-        parent = self.value
-        for step in path[:-1]:
-            parent = parent[step]
-        if isinstance(parent, list) and path[-1] == len(parent):
-            parent.append(value)
-        else:
+        """Set the value at `path`, making mappings on the way; where something else is in the way, do nothing."""
+        parent = self._reach(path[:-1], dict)
+        if isinstance(parent, dict):
             parent[path[-1]] = value
-        self.places = {known: at for known, at in self.places.items() if known[: len(path)] != path}
-        self.places[path] = place
+            self.places = {known: at for known, at in self.places.items() if known[: len(path)] != path}
+            self.places[path] = place
+
+    def append(self, path: KeyPath, value: Any, place: Place) -> None:
+        """Add to the list at `path`, made if there is none; where something else is there, do nothing."""
+        items = self._reach(path, list)
+        if isinstance(items, list):
+            items.append(value)
+            self.places[*path, len(items) - 1] = place
+
+    def mappings(self, *path: str) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+        """The mappings in the list at `path`, as far as there are any."""
+        items = self._reach(path)
+        for position, item in enumerate(items if isinstance(items, list) else []):
+            if isinstance(item, dict):
+                yield (*path, position), item
+
+    def _reach(self, path: KeyPath, make: Callable[[], Any] | None = None) -> Any:
+        found = self.value
+        for depth, step in enumerate(path, 1):
+            if isinstance(found, dict):
+                if make is not None:
+                    found.setdefault(step, make() if depth == len(path) else {})
+                found = found.get(step)
+            else:
+                found = found[step] if isinstance(found, list) and isinstance(step, int) else None
+        return found
 
 
 def parse(text: str, source: str, environment: Mapping[str, str]) -> Document:

@@ -10,23 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["COMMAND_LINE", "ConfigError", "KeyPath", "Place", "Problem", "close", "dotted", "nearest"]
+__all__ = ["ConfigError", "KeyPath", "Place", "Problem", "close", "dotted", "nearest"]
 
 KeyPath = tuple[str | int, ...]
 """Keys and list positions that lead from the top of the file to a value."""
 
 
 class Place(NamedTuple):
-    """Where something was written."""
+    """Where something was written: a file and its line, or a flag of the command line."""
 
     source: str
     line: int | None = None
 
     def __str__(self) -> str:
         return self.source if self.line is None else f"{self.source}:{self.line}"
-
-
-COMMAND_LINE = Place("command line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +35,16 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.place), dotted(self.path), self.message)))
+        path = dotted(self.path) if self.place.line is not None else ""
+        return ": ".join(filter(None, (str(self.place), path, self.message)))
 
 
 class ConfigError(Exception):
     """A configuration that cannot be used. Its text has one line a problem, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        ordered = sorted(problems, key=lambda problem: (problem.place.line or 0, problem.place.source))
-        self.problems = tuple(dict.fromkeys(ordered))
-        super().__init__("\n".join(map(str, self.problems)))
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.place.line or 0))
+        super().__init__("\n".join(dict.fromkeys(map(str, self.problems))))
 
 
 def dotted(path: KeyPath) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -25,9 +26,16 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, WrapValidator, create_model
 from pydantic_core import CoreSchema, core_schema
 
-from sentinel.config import fields as said_of
 from sentinel.config.building import Builder, Chooser, is_secret, ways
-from sentinel.config.fields import as_yaml, default_of, key_of, required, settings_of
+from sentinel.config.fields import (
+    as_yaml,
+    default_of,
+    descriptions,
+    first_line,
+    key_of,
+    required,
+    settings_of,
+)
 from sentinel.config.scalars import SCALARS, SECRET_ENV, SECRET_FILE, choice, choices
 from sentinel.model import Seconds, Secret
 
@@ -95,48 +103,46 @@ class Shapes:
         return Annotated[Any, _ByKind(members), chooser, AfterValidator(family.finish)]
 
     def _make(self, cls: type, kind: str) -> Any:
-        hints, said = typing.get_type_hints(cls, include_extras=True), said_of.descriptions(cls)
+        hints = typing.get_type_hints(cls, include_extras=True)
         fields: dict[str, Any] = {"kind": (Literal[kind], Field())} if kind else {}
-        secrets = []
         for field in settings_of(cls):
-            if is_secret(hints[field.name]):
-                secrets.append(field)
-                fields |= _secret(field, said.get(field.name))
-            else:
-                fields[f"{field.name}_"] = self.hint(hints[field.name]), _field(field, said.get(field.name))
-        needed: list[Any] = [_one_of(field) for field in secrets if required(field)]
-        config = ConfigDict(extra="forbid", title=kind or cls.__name__)
-        if needed:
-            config["json_schema_extra"] = {"allOf": needed}
-        model = create_model(f"{cls.__name__}_{kind}", __config__=config, __doc__=said_of.first_line(cls), **fields)
-        return Annotated[model, WrapValidator(Builder(cls, hints, model))]
+            key, hint = key_of(field), hints[field.name]
+            types = _SECRET if is_secret(hint) else {"": self.hint(hint)}
+            for suffix, read in types.items():
+                fields[f"{key}{suffix}_"] = read, Field(alias=key + suffix, default_factory=_unset)
+        about = functools.partial(_describe, cls, hints, kind)
+        config = ConfigDict(extra="forbid", title=kind or cls.__name__, json_schema_extra=about, defer_build=True)
+        model = create_model(f"{cls.__name__}_{kind}", __config__=config, **fields)
+        return Annotated[model, WrapValidator(Builder(cls, hints, kind))]
 
 
-def _one_of(field: dataclasses.Field[Any]) -> dict[str, Any]:
-    return {"oneOf": [{"required": [way]} for way in ways(key_of(field))]}
+_SECRET = dict(zip(ways(""), (SCALARS[Secret], SECRET_FILE, SECRET_ENV), strict=True))
 
 
 def _unset() -> None:
-    """The default of every field in the model; the dataclass knows the real one."""
+    """The default of every key in the model; the dataclass knows the real one."""
 
 
-def _field(field: dataclasses.Field[Any], said: str | None) -> Any:
-    about: dict[str, Any] = {"alias": key_of(field), "description": said}
-    if required(field):
-        return Field(**about)
-    return Field(**about, default_factory=_unset, json_schema_extra={"default": as_yaml(default_of(field))})
+def _describe(cls: type, hints: Mapping[str, Any], kind: str, schema: dict[str, Any]) -> None:
+    """Put into a schema what the dataclass says of its fields, and which of them it requires."""
+    said = descriptions(cls)
+    schema["description"] = first_line(cls)
+    schema["required"] = ["kind"] if kind else []
+    for field in settings_of(cls):
+        key, secret = key_of(field), is_secret(hints[field.name])
+        texts = (said.get(field.name, ""), *(_ELSEWHERE if secret else ()))
+        for way, text in zip(ways(key), texts, strict=False):
+            if text:
+                schema["properties"][way]["description"] = text
+        if required(field) and secret:
+            schema.setdefault("allOf", []).append({"oneOf": [{"required": [way]} for way in ways(key)]})
+        elif required(field):
+            schema["required"].append(key)
+        elif not secret:
+            schema["properties"][key]["default"] = as_yaml(default_of(field))
 
 
-def _secret(field: dataclasses.Field[Any], said: str | None) -> dict[str, Any]:
-    how = {
-        SCALARS[Secret]: said,
-        SECRET_FILE: "A file that holds it, relative to this one.",
-        SECRET_ENV: "A variable of the environment that holds it.",
-    }
-    return {
-        f"{way}_": (reader, Field(alias=way, description=text, default_factory=_unset))
-        for way, (reader, text) in zip(ways(key_of(field)), how.items(), strict=True)
-    }
+_ELSEWHERE = ("A file that holds it, relative to this one.", "A variable of the environment that holds it.")
 
 
 class _ByKind:

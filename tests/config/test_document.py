@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sentinel.config.document import UNKNOWN, Document, Substituted, parse
-from sentinel.config.errors import COMMAND_LINE, ConfigError, Place
+from sentinel.config.errors import ConfigError, Place
 
 
 def read(text: str, **environment: str) -> Document:
@@ -118,8 +118,17 @@ def test_an_unknown_tag_is_refused() -> None:
 
 def test_a_value_put_in_later_has_its_own_place() -> None:
     document = read("a:\n  - b: 1\n")
-    document.put(("a", 1), {"b": 2}, COMMAND_LINE)
-    document.put(("a", 0, "b"), 3, COMMAND_LINE)
-    assert document.value == {"a": [{"b": 3}, {"b": 2}]}
-    assert str(document.place(("a", 1, "b"))) == "command line"
+    flag = Place("--flag")
+    document.append(("a",), {"b": 2}, flag)
+    document.put(("a", 0, "b"), 3, flag)
+    document.put(("c", "d"), 4, flag)
+    assert document.value == {"a": [{"b": 3}, {"b": 2}], "c": {"d": 4}}
+    assert [document.place(path) for path in [("a", 1, "b"), ("a", 0, "b"), ("c", "d")]] == [flag] * 3
     assert str(document.place(("a", 0))) == "s.yaml:2"
+
+
+def test_what_cannot_be_put_anywhere_is_left_out() -> None:
+    document = read("a: text\n")
+    document.append(("a",), 1, Place("--flag"))
+    document.put(("a", "b"), 1, Place("--flag"))
+    assert document.value == {"a": "text"}

@@ -144,7 +144,7 @@ def test_values_become_what_the_hints_say() -> None:
             {"horns": [{"kind": "whistle", "pitch": 1, "blown": 2}]},
             "horns[0].blown: is not known here; known here: kind, pitch",
         ),
-        ({"horns": [{"kind": "bell"}]}, "horns[0].url: is missing; add url, url_file or url_env"),
+        ({"horns": [{"kind": "bell"}]}, "horns[0].url: is missing; add one of url, url_file, url_env"),
     ],
 )
 def test_what_is_wrong_is_said_where_it_is_with_what_to_do(keys: dict[str, Any], message: str) -> None:
