@@ -143,6 +143,11 @@ def test_a_culprit_counts_as_named_by_the_last_word(run: Run, names: list[str], 
     assert (event.named, event.misnamed) == (named, misnamed)
 
 
+def test_who_is_named_after_the_end_does_not_count(run: Run) -> None:
+    (event,) = score(run, [told(1.0, culprit="api"), told(21.2, culprit="web")]).events
+    assert (event.named, event.misnamed) == (True, False)
+
+
 def test_a_forecast_holds_when_the_wall_lies_within_its_range(run: Run) -> None:
     words = [
         told(5.0, eta=(18.0, 22.0)),

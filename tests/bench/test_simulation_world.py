@@ -248,6 +248,7 @@ def test_a_frozen_server_gives_no_numbers_but_says_that_it_is_not_read() -> None
     for poll in during:
         assert total(poll, "sampler_up") == 0.0
         assert values(poll)[Series("redis_dial_failed", labels(reason="timeout"))] == 1.0
+        assert Series("redis_dial_failed", labels(reason="refused")) not in values(poll)
         assert Series("redis_connected_clients") not in values(poll)
 
 

@@ -186,8 +186,8 @@ class _Assembly:
         for name in SAMPLERS:
             yield _Column(Series("sampler_up", labels(sampler=name)), seen.astype(float))
         for reason, spans in (("refused", world.plan.restarts), ("timeout", world.plan.freezes)):
-            failing = np.any([world.during(*span)[day] for span in spans], axis=0) if spans else ~seen
-            if failing.any():
+            failing = np.any([world.during(*span)[day] for span in spans], axis=0) if spans else None
+            if failing is not None and failing.any():
                 shown = np.where(failing, 1.0, np.nan)
                 yield _Column(Series("redis_dial_failed", labels(reason=reason)), shown)
                 for name in SAMPLERS:

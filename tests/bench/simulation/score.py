@@ -166,7 +166,7 @@ def _score_event(event: Event, told: Sequence[Notification]) -> EventScore:
     right = [n for n in during if n.incident.cause in event.causes]
     fresh = [n for n in right if n.incident.opened >= event.start]
     pages = [n for n in during if _is_page(n) and n.incident.opened >= event.start]
-    names = [n.incident.finding.culprit.name for n in right if n.incident.finding.culprit]
+    names = [n.incident.finding.culprit.name for n in right if n.incident.finding.culprit and n.time <= event.end]
     return EventScore(
         event,
         seen=fresh[0].time - event.start if fresh else None,
