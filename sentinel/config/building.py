@@ -42,13 +42,13 @@ class Chooser:
             raise wrong(f"must be a mapping with a `kind`, got {sort(value)}")
         kind = value.get("kind")
         if kind not in self._kinds:
-            raise _error([_detail(wrong(self._advice(kind) if "kind" in value else self._advice(), "kind"))])
+            raise _error([_detail(wrong(self._advice(kind), "kind"))])
         try:
             return handler(value)
         except ValidationError as error:
             raise _error(_details(error, (), skip=1)) from None
 
-    def _advice(self, kind: Any = None) -> str:
+    def _advice(self, kind: Any) -> str:
         if kind is None:
             return f"is missing; add one of {', '.join(self._kinds)}"
         return f"{shown(kind)} is not known here; {nearest(str(kind), self._kinds)}"
@@ -70,18 +70,20 @@ class Builder:
         self._durations = [field for field in self._fields if hints[field.name] in (Seconds, Seconds | None)]
 
     def __call__(self, value: Any, handler: Callable[[Any], BaseModel]) -> Any:
-        made, broken, details = None, set[Any](), list[InitErrorDetails]()
-        while True:
+        made: Any = None
+        details: list[InitErrorDetails] = []
+        broken: set[Any] = set()
+        fresh: set[Any] = {""}
+        while fresh:
+            found: list[InitErrorDetails] = []
             try:
                 made = self._build(handler(_without(value, broken)), broken)
-                found = []
             except ValidationError as error:
                 found = _details(error, self._known)
             except PydanticCustomError as complaint:
                 found = [_detail(complaint)]
             details += found
-            if not (fresh := {detail["loc"][0] for detail in found if detail["loc"]} - broken):
-                break
+            fresh = {detail["loc"][0] for detail in found if detail["loc"]} - broken
             broken |= fresh
         if details:
             raise _error(details)
@@ -102,7 +104,8 @@ class Builder:
 
     def _settings(self, read: BaseModel, broken: set[str]) -> dict[str, Any]:
         given = {name.removesuffix("_"): getattr(read, name) for name in read.model_fields_set}
-        settings, missing = dict[str, Any](), list[InitErrorDetails]()
+        settings: dict[str, Any] = {}
+        missing: list[InitErrorDetails] = []
         for field, keys in self._fields.items():
             found = [key for key in keys if key in given]
             if len(found) > 1:

@@ -1,9 +1,9 @@
 """A YAML text as plain values, with the line of each.
 
-Knows YAML and `${NAME}`; nothing of what the keys mean. Scalars follow YAML 1.2's core schema, so `off` is a
-word, `12:30` is not 750 and a date is text. A key may be given once. `${NAME}` in any scalar is replaced from
-the environment, `$$` is a dollar sign. What came from the environment is marked, because it may be a secret
-and because it may stand for a number.
+Knows YAML and `${NAME}`; nothing of what the keys mean. Scalars follow YAML 1.2's core schema, less octal and
+hexadecimal numbers, so `off` is a word, `12:30` is not 750 and a date is text. A key may be given once. `${NAME}` in
+any scalar is replaced from the environment, `$$` is a dollar sign. What came from the environment is marked, because
+it may be a secret and because it may stand for a number.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ _TAG = "tag:yaml.org,2002:"
 _SCALARS: dict[str, Callable[[str], Any]] = {
     "null": lambda text: None,
     "bool": lambda text: text.lower() == "true",
-    "int": lambda text: int(text, 0) if text[:2] in ("0o", "0x") else int(text),
+    "int": lambda text: int(text) if len(text) < 20 else float(text),
     "float": lambda text: float(text.replace(".inf", "inf").replace(".nan", "nan")),
 }
 
@@ -193,7 +193,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 for _kind, _pattern, _first in (
     ("null", r"null|~|", ["n", "~", ""]),
     ("bool", r"true|false|True|False|TRUE|FALSE", list("tfTF")),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", list("-+.0123456789")),
 ):
     _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), _first)

@@ -128,9 +128,11 @@ def _secret(value: Any) -> Secret:
 
 
 def _secret_file(value: Any, info: ValidationInfo[Context]) -> Secret:
+    if isinstance(value, str) and "://" in value:
+        raise wrong("must be the path of a file, not the secret itself")
     path = _path(value, info)
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except OSError as error:
         raise wrong(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -142,6 +144,8 @@ def _secret_file(value: Any, info: ValidationInfo[Context]) -> Secret:
 
 def _secret_env(value: Any, info: ValidationInfo[Context]) -> Secret:
     name = _text(value)
+    if not re.fullmatch(r"\w+", name):
+        raise wrong("must be the name of a variable, not the secret itself")
     found = info.context.environment.get(name)
     if not found:
         raise wrong(f"{name} is {'empty' if found == '' else 'not in the environment'}; set it")
@@ -158,7 +162,9 @@ def _path(value: Any, info: ValidationInfo[Context]) -> Path:
 def _anything(value: Any) -> Any:
     if isinstance(value, Substituted):
         number = _as_number(value)
-        return int(number) if isinstance(number, float) and number.is_integer() else str(number)
+        if isinstance(number, str):
+            return str(number)
+        return int(number) if number.is_integer() else number
     if isinstance(value, dict):
         return {key: _anything(inner) for key, inner in value.items()}
     return [_anything(inner) for inner in value] if isinstance(value, list) else value

@@ -177,7 +177,8 @@ def test_what_the_environment_gave_may_be_a_number_or_a_switch() -> None:
     tower = read(floors=Substituted("7"), lit=Substituted("true"), interval=Substituted("3"), name=Substituted("5"))
     assert (tower.floors, tower.lit, tower.interval, tower.name) == (7, True, 3, "5")
     assert type(tower.name) is str
-    assert read(params={"n": Substituted("10"), "s": Substituted("x")}).params == {"n": 10, "s": "x"}
+    params = {"n": Substituted("10"), "x": Substituted("2.5"), "s": Substituted("x")}
+    assert read(params=params).params == {"n": 10, "x": 2.5, "s": "x"}
 
 
 def test_what_the_environment_gave_is_never_shown() -> None:
@@ -204,6 +205,8 @@ def test_a_secret_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         ({"phrase_file": "gone"}, f"phrase_file: cannot read {tmp_path}/gone: No such file or directory"),
         ({"phrase_file": "empty"}, f"phrase_file: {tmp_path}/empty is empty; write the secret into it"),
         ({"phrase_file": "binary"}, f"phrase_file: cannot read {tmp_path}/binary: it is not text"),
+        ({"phrase_file": "https://h/hunter2"}, "phrase_file: must be the path of a file, not the secret itself"),
+        ({"phrase_env": "hunter-2"}, "phrase_env: must be the name of a variable, not the secret itself"),
         ({"phrase_env": "NO_SUCH"}, "phrase_env: NO_SUCH is not in the environment; set it"),
         ({"phrase_env": "EMPTY"}, "phrase_env: EMPTY is empty; set it"),
         ({"phrase": "a", "phrase_env": "RING"}, "phrase_env: phrase and phrase_env say the same thing; keep one"),
