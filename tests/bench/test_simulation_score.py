@@ -185,7 +185,13 @@ def test_the_tables_say_what_was_found(run: Run) -> None:
     scored = score(run, [told(5.0, culprit="api", eta=(18.0, 22.0))])
     row = event_table([scored]).splitlines()[-1]
     assert row == "| leak | 1/1 | 1/1 | 5.0 h | 5.0 h | 15.0 h | 75% | leak 1 |  | 1/1 | 0/1 | 100% of 1 |"
-    assert "| 25% to 50% | 1 | 100% | 0% | 0% | 0% | 0.87 | 1.13 |" in eta_table([scored])
+    assert "| 25% to 50% | 1 | 100% | 100% | 0% | 0% | 0.87 | 1.13 |" in eta_table([scored])
+
+
+def test_a_long_event_does_not_outvote_a_short_one(run: Run) -> None:
+    long = score(run, [told(hour, eta=(19.0, 21.0)) for hour in (6.0, 7.0, 8.0)])
+    short = score(run, [told(6.0, eta=(21.0, 22.0))])
+    assert "| all | 4 | 75% | 50% | 0% | 25% |" in eta_table([long, short])
 
 
 def test_a_threshold_finds_a_leak_with_a_fifth_of_its_way_left() -> None:

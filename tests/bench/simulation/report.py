@@ -33,13 +33,14 @@ def event_table(scores: Sequence[RunScore]) -> str:
 
 def eta_table(scores: Sequence[RunScore]) -> str:
     """How often forecasts held the truth, by the part of the way to the wall, and how wide they were."""
-    etas = [eta for score in scores for event in score.events for eta in event.etas]
+    events = [event.etas for score in scores for event in score.events if event.etas]
     rows = []
     for first, last in ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0)):
-        rows.append(_eta_row(f"{first:.0%} to {last:.0%}", [eta for eta in etas if first <= eta.way < last]))
-    rows.append(_eta_row("all", etas))
-    rows.append(_eta_row("the first of each event", [e.etas[0] for s in scores for e in s.events if e.etas]))
-    heads = ("way to the wall", "forecasts", "held", "too early", "too late", "open end", "earliest", "latest")
+        part = [[eta for eta in etas if first <= eta.way < last] for etas in events]
+        rows.append(_eta_row(f"{first:.0%} to {last:.0%}", part))
+    rows.append(_eta_row("all", events))
+    rows.append(_eta_row("the first of each event", [etas[:1] for etas in events]))
+    heads = ("way to the wall", "forecasts", "held", "each event alike", "too early", "too late", "earliest", "latest")
     return _table(heads, rows)
 
 
@@ -70,20 +71,19 @@ def _event_row(kind: str, events: Sequence[EventScore]) -> list[str]:
     ]
 
 
-def _eta_row(name: str, etas: Sequence[EtaScore]) -> list[str]:
-    early = [eta.latest is not None and eta.latest < 1.0 for eta in etas]
-    late = [eta.earliest > 1.0 for eta in etas]
-
-    def share(flags: Iterable[bool]) -> str:
-        return _percent(sum(flags) / len(etas)) if etas else ""
-
+def _eta_row(name: str, events: Sequence[Sequence[EtaScore]]) -> list[str]:
+    """`events`: the forecasts of each. Too early and too late are said of the whole range."""
+    etas = [eta for event in events for eta in event]
+    shares = [share for event in events if (share := coverage(event)) is not None]
+    early = sum(eta.latest is not None and eta.latest < 1.0 for eta in etas)
+    late = sum(eta.earliest > 1.0 for eta in etas)
     return [
         name,
         str(len(etas)),
         _percent(coverage(etas)),
-        share(early),
-        share(late),
-        share(eta.latest is None for eta in etas),
+        _percent(sum(shares) / len(shares)) if shares else "",
+        _percent(early / len(etas)) if etas else "",
+        _percent(late / len(etas)) if etas else "",
         _times(middle(eta.earliest for eta in etas)),
         _times(middle(eta.latest for eta in etas)),
     ]

@@ -227,7 +227,6 @@ SCENARIOS: dict[str, Callable[[str, int], Run]] = {
     "limit lowered below the present": _limit_lowered(1.0),
     "traffic to the wall": _traffic_to_the_wall,
     "freeze 4 min": _freeze(240.0),
-    "freeze 30 s": _freeze(30.0),
 }
 """One run of each by seed."""
 

@@ -1,7 +1,7 @@
 """A shop by seed: its deployments, queues, nightly batches, and the changes of its quiet weeks.
 
 No two seeds have the same services, pools or habits; all have 400-800 clients on an ordinary day. Nothing in a
-quiet week is wrong: every deploy, scaling step, pool that fills, spike and restart is healthy.
+quiet week is wrong: every deploy, scaling step, pool that fills, spike, restart and short freeze is healthy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def quiet_plan(seed: int, days: float, step: float = 30.0, **changes: Any) -> Pl
         waves=_waves(rng, days),
         growth=float(rng.uniform(0.0, 0.03)),
         replicas=int(rng.integers(0, 3)),
-        restarts=_restarts(rng, days, step),
+        restarts=_pauses(rng, days, step, every=9 * DAY),
+        freezes=_pauses(rng, days, step, every=5 * DAY),
         memory_limit=float(rng.choice([0.0, 4.0 * 2**30])),
     )
     return replace(plan, **changes)
@@ -179,9 +180,9 @@ def _waves(rng: np.random.Generator, days: float) -> tuple[Wave, ...]:
     return tuple(waves)
 
 
-def _restarts(rng: np.random.Generator, days: float, step: float) -> tuple[Span, ...]:
-    """About every nine days the server restarts or fails over; it is away for less than a poll."""
-    times = np.cumsum(rng.exponential(9 * DAY, 40)) + 2.2 * DAY
+def _pauses(rng: np.random.Generator, days: float, step: float, every: float) -> tuple[Span, ...]:
+    """Now and then the server restarts, fails over or answers nobody; it is away for less than a poll."""
+    times = np.cumsum(rng.exponential(every, 80)) + 2.2 * DAY
     return tuple(
         (MONDAY + t, MONDAY + t + float(rng.uniform(0.1, 0.9)) * step) for t in times.tolist() if t < days * DAY
     )
