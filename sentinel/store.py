@@ -27,16 +27,17 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from sentinel import statefile
-from sentinel.model import Incident, IncidentState, Notification, Reason, Seconds, Severity
+from sentinel.model import Incident, IncidentState, Notification, Reason, Seconds, Severity, Told
 from sentinel.outbox import Outbox, Row, RowState
 
-__all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError", "Told"]
+__all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError"]
 
 _MAX_UNSAVED = 1000
 _RETRY_DISK_AFTER = 5.0
 _DAY = 86400.0
 _APPLICATION_ID = 0x534E544C
 _VERSION = 1
+_SNAPSHOT = 1
 
 _SCHEMA = """
 CREATE TABLE incidents(
@@ -102,18 +103,8 @@ class StoreUnusableError(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a destination has been told of an incident: routing's memory."""
-
-    reason: Reason
-    severity: Severity
-    time: float
-    repeats: int
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Detector state as it was saved, or why there is none that fits."""
+    """What was learnt, as it was saved, or why there is none. Whether it fits is the pipeline's to say."""
 
     data: bytes | None
     why: str = ""
@@ -259,13 +250,13 @@ class Store:
 
     # Snapshots: a file of their own, since they are large, replaced whole, and worth less than an incident
 
-    async def save_snapshot(self, data: bytes, version: str, now: float) -> None:
+    async def save_snapshot(self, data: bytes, now: float) -> None:
         """Replace the snapshot; after a crash there is the old one or the new one, whole.
 
         Raises:
             StoreError: the disk did not take it.
         """
-        head = {"version": version, "saved": now, "sha256": hashlib.sha256(data).hexdigest()}
+        head = {"format": _SNAPSHOT, "saved": now, "sha256": hashlib.sha256(data).hexdigest()}
         whole = json.dumps(head).encode() + b"\n" + data
         path = self._snapshot_path()
         try:
@@ -275,8 +266,8 @@ class Store:
                 f"{path}: cannot save detector state: {error.strerror}; {statefile.remedy(error)}"
             ) from error
 
-    async def load_snapshot(self, version: str) -> Snapshot:
-        """The last snapshot, if it is whole, written by nobody else, and of this version."""
+    async def load_snapshot(self) -> Snapshot:
+        """The last snapshot, if it is whole and nobody else could have written it."""
         path = self._snapshot_path()
         try:
             whole = await self._run(lambda: statefile.read_ours(path))
@@ -284,7 +275,7 @@ class Store:
             return Snapshot(None, "no detector state yet: detectors start cold")
         except OSError as error:
             return Snapshot(None, f"{path}: {error.strerror}: detectors start cold")
-        return _opened(path, whole, version)
+        return _opened(path, whole)
 
     # Inside
 
@@ -321,10 +312,12 @@ class Store:
 
         try:
             left, result = await self._run(lambda: self._file.transaction(whole))
-        except (statefile.UnusableError, sqlite3.Error, OSError) as error:
+        except BaseException as error:
             self._unsaved = rows | self._unsaved
             self._unsaved_incidents = incidents | self._unsaved_incidents
-            raise self._failed(error, loop.time()) from error
+            if isinstance(error, statefile.UnusableError | sqlite3.Error | OSError):
+                raise self._failed(error, loop.time()) from error
+            raise
         for row in rows.values():
             row.durable = True
         self.failing = ""
@@ -480,15 +473,15 @@ def _recover(connection: sqlite3.Connection) -> _Left:
     return refs, connection.execute(_RECOVER).fetchall()
 
 
-def _opened(path: Path, whole: bytes, version: str) -> Snapshot:
+def _opened(path: Path, whole: bytes) -> Snapshot:
     head, _, data = whole.partition(b"\n")
     try:
         known: Mapping[str, object] = json.loads(head)
-        found, digest = known["version"], known["sha256"]
+        found, digest = known["format"], known["sha256"]
     except (ValueError, KeyError, TypeError):
         return Snapshot(None, f"{path}: is not a snapshot: detectors start cold")
-    if found != version:
-        return Snapshot(None, f"{path}: is of format {found}, this is {version}: detectors start cold")
+    if found != _SNAPSHOT:
+        return Snapshot(None, f"{path}: is of format {found}, this is {_SNAPSHOT}: detectors start cold")
     if digest != hashlib.sha256(data).hexdigest():
         return Snapshot(None, f"{path}: is damaged: detectors start cold")
     return Snapshot(data)

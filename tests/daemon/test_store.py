@@ -22,10 +22,11 @@ from sentinel.model import (
     Notification,
     Reason,
     Severity,
+    Told,
     ulid,
 )
 from sentinel.outbox import Outbox, RowState
-from sentinel.store import Store, StoreError, StoreUnusableError, Told
+from sentinel.store import Store, StoreError, StoreUnusableError
 
 NOW = 1_764_000_000.0
 
@@ -197,7 +198,7 @@ async def test_text_that_is_not_unicode_does_not_lose_the_row(tmp_path: Path) ->
 
 async def test_directory_and_files_are_for_us_alone(store: Store) -> None:
     await store.commit([incident()], [], NOW)
-    await store.save_snapshot(b"state", "1", NOW)
+    await store.save_snapshot(b"state", NOW)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
     assert set(modes) == {"sentinel.db", "sentinel.db-wal", "sentinel.db-shm", "sentinel.lock", "sentinel.snapshot"}
     assert set(modes.values()) == {0o600}
@@ -337,20 +338,23 @@ async def test_memory_is_bounded_while_the_disk_fails_and_keeps_what_matters(tmp
 
 async def test_a_snapshot_comes_back_whole(store: Store) -> None:
     data = bytes(range(256)) * 100
-    await store.save_snapshot(b"older", "3", NOW)
-    await store.save_snapshot(data, "3", NOW)
-    assert (await store.load_snapshot("3")).data == data
+    await store.save_snapshot(b"older", NOW)
+    await store.save_snapshot(data, NOW)
+    assert (await store.load_snapshot()).data == data
 
 
 async def test_no_snapshot_is_an_ordinary_cold_start(store: Store) -> None:
-    snapshot = await store.load_snapshot("3")
+    snapshot = await store.load_snapshot()
     assert (snapshot.data, snapshot.why) == (None, "no detector state yet: detectors start cold")
 
 
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (lambda path: path.write_bytes(path.read_bytes().replace(b'"3"', b'"2"')), "is of format 2, this is 3"),
+        (
+            lambda path: path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 2')),
+            "is of format 2, this is 1",
+        ),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged"),
         (lambda path: path.write_bytes(b"\x80\x04K\x01."), "is not a snapshot"),
         (lambda path: path.chmod(0o666), "could have been written by others"),
@@ -358,9 +362,9 @@ async def test_no_snapshot_is_an_ordinary_cold_start(store: Store) -> None:
     ],
 )
 async def test_a_snapshot_that_does_not_fit_is_left_and_says_why(store: Store, spoil, why: str) -> None:
-    await store.save_snapshot(b"state", "3", NOW)
+    await store.save_snapshot(b"state", NOW)
     spoil(store.path.with_suffix(".snapshot"))
-    snapshot = await store.load_snapshot("3")
+    snapshot = await store.load_snapshot()
     assert snapshot.data is None
     assert why in snapshot.why
 
@@ -368,7 +372,7 @@ async def test_a_snapshot_that_does_not_fit_is_left_and_says_why(store: Store, s
 async def test_a_snapshot_that_cannot_be_saved_says_what_to_do(store: Store) -> None:
     store.path.with_suffix(".snapshot").mkdir()
     with pytest.raises(StoreError, match=r"cannot save detector state: .*; check the disk"):
-        await store.save_snapshot(b"state", "3", NOW)
+        await store.save_snapshot(b"state", NOW)
 
 
 async def test_rows_found_late_come_before_rows_made_meanwhile(tmp_path: Path) -> None:
