@@ -1,0 +1,135 @@
+"""From a file and a command line to settings.
+
+Both are read in one way: what the command line says is put into the file's values before they are looked at,
+so that everything wrong with either is told at once and in the same words.
+
+`time_scale` divides every `Seconds` of rules, their detectors, causes, incidents and routes, given or default:
+what the pipeline waits for. Sampling intervals, network timeouts and delivery's back-off stay real seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sentinel.config.agreement import check_agreement
+from sentinel.config.document import Document, parse
+from sentinel.config.errors import ConfigError, Place, Problem
+from sentinel.config.file import CAUSES, NOTIFIERS, OFF, File, default_rules, shape
+from sentinel.config.overlay import RECEIVER, overlay
+from sentinel.config.scalars import Context
+from sentinel.config.scale import scaled
+from sentinel.config.settings import Overrides, Settings
+from sentinel.notifiers.base import Notifier
+from sentinel.pipeline.settings import Destination, PipelineSettings, Route
+
+__all__ = ["load"]
+
+_START = "nothing to watch: name a server, as in `sentinel run redis://127.0.0.1:6379`, or a file with `-c FILE`"
+
+
+def load(
+    path: Path | None = None,
+    overrides: Overrides | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings of a file, a command line, or both; the command line wins.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    document = _read(path, environment)
+    if isinstance(document.value, dict):
+        overlay(document, overrides or Overrides())
+        check_agreement(document, CAUSES, [rule.name for rule in default_rules()])
+        _check_targets(document, path)
+    file = _validate(document, Context(environment, path.absolute().parent if path else Path.cwd()))
+    return _settings(file, environment)
+
+
+def _read(path: Path | None, environment: Mapping[str, str]) -> Document:
+    if path is None:
+        return Document({}, {(): Place("sentinel")})
+    try:
+        return parse(path.read_text("utf-8-sig"), str(path), environment)
+    except OSError as error:
+        raise ConfigError([Problem(Place(str(path)), (), f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(Place(str(path)), (), "cannot be read: it is not UTF-8 text")]) from None
+
+
+def _check_targets(document: Document, path: Path | None) -> None:
+    if document.value.get("targets") or document.problems:
+        return
+    document.complain(("targets",), _START if path is None else "nothing to watch; add `- url: redis://HOST:6379`")
+
+
+def _validate(document: Document, context: Context) -> File:
+    try:
+        file = shape().validate_python(document.value, context=context)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            if not document.unknown(each["loc"]):
+                document.complain(each["loc"], each["msg"])
+    if document.problems:
+        raise ConfigError(document.problems)
+    return file
+
+
+def _settings(file: File, environment: Mapping[str, str]) -> Settings:
+    receivers = file.receivers or {"stdout": (NOTIFIERS["stdout"](),)}
+    return Settings(
+        pipeline=_pipeline(file, receivers),
+        targets=file.targets,
+        notifiers={name: notifier for _, name, notifier in _destinations(receivers)},
+        delivery=file.delivery,
+        http=file.http,
+        log=file.log,
+        state_dir=file.state_dir or _state_dir(environment),
+        time_scale=file.time_scale,
+    )
+
+
+def _pipeline(file: File, receivers: Mapping[str, tuple[Notifier, ...]]) -> PipelineSettings:
+    causes = {name: getattr(file.causes, name) for name in CAUSES}
+    settings = PipelineSettings(
+        instance_id=file.instance_id,
+        rules=file.rules,
+        causes={name: cause for name, cause in causes.items() if cause != OFF},
+        incidents=file.incidents,
+        routes=_routes(file, receivers),
+        destinations=tuple(
+            Destination(receiver, name, notifier.min_severity, notifier.reasons)
+            for receiver, name, notifier in _destinations(receivers)
+        ),
+    )
+    return scaled(settings, file.time_scale)
+
+
+def _routes(file: File, receivers: Iterable[str]) -> tuple[Route, ...]:
+    """The file's; without any, everything to every receiver, and so to the command line's in any case."""
+    routed = {route.receiver for route in file.routes}
+    left_out = [name for name in receivers if name not in routed and (name == RECEIVER or not routed)]
+    return file.routes + tuple(Route(name) for name in left_out)
+
+
+def _destinations(receivers: Mapping[str, tuple[Notifier, ...]]) -> Iterator[tuple[str, str, Notifier]]:
+    """Receiver, name and notifier of each; the second of a kind within a receiver is `receiver/kind-2`."""
+    for receiver, notifiers in receivers.items():
+        seen: Counter[str] = Counter()
+        for notifier in notifiers:
+            seen[notifier.kind] += 1
+            suffix = f"-{seen[notifier.kind]}" if seen[notifier.kind] > 1 else ""
+            yield receiver, f"{receiver}/{notifier.kind}{suffix}", notifier
+
+
+def _state_dir(environment: Mapping[str, str]) -> Path:
+    """Where systemd says (the first of its list), else where the user's state belongs."""
+    if given := environment.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    state = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or Path.home()) / ".local" / "state"
+    return Path(state) / "sentinel"

@@ -1,0 +1,76 @@
+"""What a configuration amounts to, in words: what would be watched, and who would be told of what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sentinel.config.file import CAUSES, KINDS
+from sentinel.config.settings import Settings
+from sentinel.model import Reason
+from sentinel.pipeline.settings import Destination, Route, Rule
+from sentinel.samplers.target import TargetSettings
+
+__all__ = ["summary"]
+
+
+def summary(settings: Settings) -> str:
+    """Some lines for `check-config`. Shows no secret."""
+    return "\n".join(_lines(settings))
+
+
+def _lines(settings: Settings) -> Iterator[str]:
+    pipeline = settings.pipeline
+    yield f"instance {pipeline.instance_id}, state in {settings.state_dir}, http {_served(settings)}"
+    if settings.time_scale != 1:
+        yield f"for drills: time passes {settings.time_scale:g} times faster in rules, causes, incidents and routes"
+    yield "watched:"
+    yield from map(_target, settings.targets)
+    off = [name for name in CAUSES if name not in pipeline.causes]
+    yield f"causes: {', '.join(pipeline.causes) or 'none'}" + (f" (off: {', '.join(off)})" if off else "")
+    yield f"rules:{'' if pipeline.rules else ' none'}"
+    yield from map(_rule, pipeline.rules)
+    yield "told:"
+    for destination in pipeline.destinations:
+        yield from _told(destination, pipeline.routes)
+
+
+def _served(settings: Settings) -> str:
+    return "off" if settings.http.address is None else f"on {settings.http.listen}"
+
+
+def _target(target: TargetSettings) -> str:
+    return f"  {target.name}: {target.address}, every {words(target.interval)}"
+
+
+def _rule(rule: Rule) -> str:
+    detector = rule.detector()
+    kind = KINDS.get(type(detector), type(detector).__name__)
+    return (
+        f"  {rule.name}: {rule.metric} by {kind}, score from {rule.threshold:g} for {words(rule.for_)}, "
+        f"{rule.severity.name.lower()}"
+    )
+
+
+def _told(destination: Destination, routes: tuple[Route, ...]) -> Iterator[str]:
+    own = [route for route in routes if route.receiver == destination.receiver]
+    if not own:
+        yield f"  {destination.name}: nothing, no route names the receiver {destination.receiver}"
+    for route in own:
+        severity = max(destination.min_severity, route.min_severity).name.lower()
+        causes = ", ".join(route.causes) or "everything"
+        targets = ", ".join(route.targets) or "all targets"
+        reminded = route.repeat_interval and Reason.REPEATED in destination.reasons
+        again = f"again every {words(route.repeat_interval)}" if reminded else "without reminders"
+        yield f"  {destination.name}: {causes} on {targets}, from {severity}, {again}"
+
+
+def words(seconds: float) -> str:
+    """A duration as one would write it in YAML.
+
+    >>> words(5400), words(300), words(2.5), words(0.25), words(86400)
+    ('90m', '5m', '2.5s', '250ms', '1d')
+    """
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
