@@ -36,7 +36,7 @@ def make_app(view: View, *, stuck_after: Seconds = 120.0) -> web.Application:
     """
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=await view.metrics(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await view.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     async def healthz(_: web.Request) -> web.Response:
         degraded = list(view.degraded())

@@ -27,8 +27,8 @@ class View(Protocol):
     def now(self) -> float:
         """Unix seconds."""
 
-    async def metrics(self) -> bytes:
-        """In Prometheus's text format."""
+    async def exposition(self) -> bytes:
+        """Metrics in Prometheus's text format."""
 
     def targets(self) -> Mapping[str, TargetState]:
         """Every configured target."""

@@ -30,7 +30,7 @@ class Daemon:
     def now(self) -> float:
         return NOW
 
-    async def metrics(self) -> bytes:
+    async def exposition(self) -> bytes:
         return await self.counted.exposition()
 
     def targets(self) -> Mapping[str, TargetState]:
