@@ -1,0 +1,20 @@
+"""Notifiers: each speaks one destination's protocol.
+
+`BY_NAME` is the one table of them: the `kind` in YAML, and the class whose fields are its settings. A new notifier is
+one file, one line here, one test file, one paragraph in the docs.
+"""
+
+from sentinel.notifiers.base import DeliveryError, Message, Notifier, Outcome
+from sentinel.notifiers.pagerduty import PagerDuty
+from sentinel.notifiers.slack import Slack
+from sentinel.notifiers.stdout import Stdout
+from sentinel.notifiers.webhook import Webhook
+
+__all__ = ["BY_NAME", "DeliveryError", "Message", "Notifier", "Outcome"]
+
+BY_NAME: dict[str, type[Notifier]] = {
+    "webhook": Webhook,
+    "slack": Slack,
+    "pagerduty": PagerDuty,
+    "stdout": Stdout,
+}

@@ -1,7 +1,7 @@
 """What a notifier is: one destination's protocol, and nothing of retries, order or incidents' lives.
 
-`message` is pure and gives the exact body; `notify` does one HTTP exchange and says how it went. Whether and
-when to try again is delivery's decision, made from the outcome.
+`message` is pure and gives the exact body; `notify` does one exchange and says how it went. Whether and when to
+try again is delivery's decision, made from the outcome.
 """
 
 from __future__ import annotations
@@ -68,16 +68,30 @@ class Notifier(Protocol):
     kind: ClassVar[str]
     reasons: ClassVar[frozenset[Reason]]
     """What it is worth telling here: a destination that cannot edit is spared the updates."""
-    min_severity: Severity
-    """A setting: incidents that never reached it are not told here."""
+    pages: ClassVar[bool]
+    """Whether it keeps alerts open and wakes people: an incident that came and went while it could not be
+    reached is then not told at all."""
+    rate: ClassVar[float]
+    """Messages a second that it takes in the long run."""
+
+    @property
+    def min_severity(self) -> Severity:
+        """A setting: incidents that never reached it are not told here."""
 
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """The body for a notification; `minimal` is the plain fallback after a refusal. Pure."""
 
     async def notify(
-        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float
+        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float, ref: str | None = None
     ) -> str | None:
         """One exchange. Gives the destination's reference for what it made, if it says one.
+
+        Args:
+            session: The destination's own, as `http.open_session` makes it.
+            message: What `message` gave.
+            event_id: The same on every try of one notification.
+            now: Unix seconds.
+            ref: What an earlier call gave for the same incident.
 
         Raises:
             DeliveryError: it did not work.

@@ -113,6 +113,10 @@ class Pipeline:
         """Open incidents, oldest first."""
         return self._incidents.open()
 
+    def told(self) -> dict[tuple[str, str], Told]:
+        """What each destination was told last, by incident id and destination."""
+        return self._routing.told()
+
     def latest(self) -> Iterator[tuple[str, Sample]]:
         """The newest sample of every series that has not ended, by target."""
         for name, target in self._targets.items():

@@ -19,6 +19,7 @@ __all__ = ["Routing"]
 @dataclass(slots=True)
 class _Memory:
     incident: Incident
+    reason: Reason
     severity: Severity
     time: float
     repeats: int = 0
@@ -37,8 +38,12 @@ class Routing:
         live = {incident.id: incident for incident in incidents if incident.state is IncidentState.OPEN}
         for (incident_id, destination), item in told.items():
             if incident_id in live:
-                memory = _Memory(live[incident_id], item.severity, item.time, item.repeats)
+                memory = _Memory(live[incident_id], item.reason, item.severity, item.time, item.repeats)
                 self._told[incident_id, destination] = memory
+
+    def told(self) -> dict[tuple[str, str], Told]:
+        """What `restore` takes."""
+        return {key: Told(m.reason, m.severity, m.time, m.repeats) for key, m in self._told.items()}
 
     def take(self, change: Change, now: float) -> list[Notification]:
         """Who is told of a change."""
@@ -86,8 +91,9 @@ class Routing:
         self, destination: Destination, reason: Reason, incident: Incident, now: float, previous: Severity | None
     ) -> Notification:
         key = (incident.id, destination.name)
-        memory = self._told.setdefault(key, _Memory(incident, incident.severity, now))
-        memory.incident, memory.severity, memory.time = incident, incident.severity, now
+        memory = self._told.setdefault(key, _Memory(incident, reason, incident.severity, now))
+        memory.incident, memory.reason = incident, reason
+        memory.severity, memory.time = incident.severity, now
         seed = f"{incident.id} {incident.sequence} {destination.name} {reason} {memory.repeats}"
         return Notification(
             receiver=destination.receiver,

@@ -1,0 +1,269 @@
+"""The words that every destination uses for an incident, so that all tell the same story.
+
+Knows what a reader woken at three o'clock needs, in which order; knows nothing of markup or limits. All strings
+that come out are clean: one line, no control characters, valid Unicode; escaping is the destination's business.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sentinel.model import Culprit, Eta, Evidence, Incident, Notification, Reason, Severity
+
+__all__ = ["Story", "clean", "clock_time", "cut", "duration", "plain", "rfc3339", "shorten", "tell", "title"]
+
+TITLES = {
+    "leak": "Connection leak",
+    "exhaustion": "Connections running out",
+    "flood": "Connection flood",
+    "churn": "Connection churn",
+    "refused": "Connections refused (server full)",
+    "unreachable": "Unreachable",
+    "frozen": "Server frozen",
+    "latency": "Slow server",
+    "backlog": "Queue backlog",
+    "stall": "Queue stalled",
+    "lost_workers": "Workers lost",
+}
+"""What each cause is called; a name that is not here is spelled out."""
+
+_LONGEST = 4000
+_MOST = 50
+"""Items of a list that are looked at."""
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An incident in words, each part empty where there is nothing to say."""
+
+    title: str
+    """Cause and target: "Connection leak on redis-a"."""
+    status: str
+    """How bad and why now: "critical, was warning", "resolved after 2 h 6 min"."""
+    summary: str
+    first_action: str
+    eta: str
+    culprit: str
+    since: str
+    affected: str
+    evidence: tuple[str, ...]
+    ruled_out: tuple[str, ...]
+    examples: tuple[str, ...]
+    ref: str
+
+
+def tell(notification: Notification) -> Story:
+    """The story of a notification. What is over asks for no action and has no time left to tell."""
+    incident, now = notification.incident, notification.time
+    finding, over = incident.finding, notification.reason is Reason.RESOLVED
+    return Story(
+        title=title(incident),
+        status=_status(notification),
+        summary=_over(incident, now) if over else clean(finding.summary),
+        first_action="" if over else clean(finding.first_action),
+        eta="" if over or finding.eta is None else _eta(finding.eta, now),
+        culprit=_culprit(finding.culprit) if finding.culprit else "",
+        since=_since(finding.since, now) if finding.since is not None and not over else "",
+        affected=", ".join(map(clean, finding.affected[:_MOST])),
+        evidence=tuple(map(_evidence, finding.evidence[:_MOST])),
+        ruled_out=tuple(map(clean, finding.ruled_out[:_MOST])),
+        examples=_examples(finding.culprit) if finding.culprit else (),
+        ref=incident.ref,
+    )
+
+
+def plain(story: Story) -> str:
+    """The whole story as text, what matters first: a cut from below loses what matters least."""
+    head = [f"{story.title} · {story.status} · {story.ref}", story.summary]
+    parts = (
+        ("First action: ", story.first_action),
+        ("", story.eta),
+        ("Who: ", story.culprit),
+        ("Since: ", story.since),
+        ("Affected: ", story.affected),
+    )
+    head += [label + text for label, text in parts if text]
+    lists = (("Evidence:", story.evidence), ("Not:", story.ruled_out), ("Examples:", story.examples))
+    tail = [line for name, items in lists if items for line in (name, *(f"  {item}" for item in items))]
+    return "\n".join(line for line in head + tail if line)
+
+
+def title(incident: Incident) -> str:
+    """Cause and target first.
+
+    >>> title(Incident("1", "k", "redis-a", "backlog", "encode", Severity.INFO, "open", 0, 0, None))
+    'Queue backlog of encode on redis-a'
+    """
+    known = TITLES.get(incident.cause)
+    name = known or clean(incident.cause).replace("_", " ").replace("-", " ").strip().capitalize()
+    of = f" of {clean(incident.subject)}" if incident.subject else ""
+    return f"{name}{of} on {clean(incident.target)}"
+
+
+def clean(text: str) -> str:
+    """One line of valid Unicode without control characters; runs of space become one. At most 4,000 characters.
+
+    >>> clean("a\\tb\\x1b[31m\\n c")
+    'a b [31m c'
+    """
+    valid = text[:_LONGEST].encode("utf-8", "replace").decode()
+    return " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in valid).split())
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters, ending with … if something is missing.
+
+    >>> cut("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8, ending with … if something is missing.
+
+    >>> shorten("äöü", 5)
+    'ä…'
+    """
+    whole = text.encode()
+    return text if len(whole) <= limit else whole[: limit - 3].decode(errors="ignore") + "…"
+
+
+def duration(seconds: float) -> str:
+    """A span in its two largest units.
+
+    >>> [duration(s) for s in (0.4, 45, 720, 7560, 273600)]
+    ['0 s', '45 s', '12 min', '2 h 6 min', '3 d 4 h']
+    """
+    if not math.isfinite(seconds):
+        return "an unknown time"
+    left = max(0, round(seconds if seconds < 60 else round(seconds / 60) * 60))
+    parts: list[tuple[int, str]] = []
+    for size, unit in _UNITS:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append((count, unit))
+    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count) or "0 s"
+
+
+def clock_time(time: float, now: float) -> str:
+    """Time of day in UTC, with the day if it is not today's. "UTC" is left to the caller.
+
+    >>> clock_time(1764000600.0, 1764000000.0), clock_time(1764086400.0, 1764000000.0)
+    ('16:10', '25 Nov 16:00')
+    """
+    when, today = _utc(time), _utc(now)
+    if when is None:
+        return "an unknown time"
+    same = today is not None and when.date() == today.date()
+    return when.strftime("%H:%M" if same else "%-d %b %H:%M")
+
+
+def rfc3339(time: float | None) -> str | None:
+    """A time as machines read it; None for none, or for one that no calendar has.
+
+    >>> rfc3339(1764000000.1239)
+    '2025-11-24T16:00:00.123Z'
+    """
+    when = None if time is None else _utc(time)
+    return None if when is None else when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
+
+
+def _utc(time: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(time, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _status(notification: Notification) -> str:
+    incident, before = notification.incident, notification.previous_severity
+    severity, age = incident.severity.name.lower(), duration(notification.time - incident.opened)
+    match notification.reason:
+        case Reason.RESOLVED:
+            return f"resolved after {duration((incident.resolved or notification.time) - incident.opened)}"
+        case Reason.REPEATED:
+            return f"still {severity} after {age}"
+        case Reason.UPDATED:
+            return f"{severity}{_was(before, incident.severity)}, for {age}"
+        case _:
+            return f"{severity}{_was(before, incident.severity)}"
+
+
+def _was(before: Severity | None, now: Severity) -> str:
+    return "" if before is None or before is now else f", was {before.name.lower()}"
+
+
+def _over(incident: Incident, now: float) -> str:
+    end = incident.resolved or now
+    span = f"{clock_time(incident.opened, end)} to {clock_time(end, end)} UTC"
+    again = f", came back {incident.occurrences - 1} times" if incident.occurrences > 1 else ""
+    return (
+        f"Over: it lasted {duration(end - incident.opened)} ({span}){again}. It was: {clean(incident.finding.summary)}"
+    )
+
+
+def _since(since: float, now: float) -> str:
+    return f"{clock_time(since, now)} UTC ({duration(now - since)})"
+
+
+def _eta(eta: Eta, now: float) -> str:
+    """When the wall is reached, as a range, in words."""
+    wall = f" ({clean(eta.wall)})" if eta.wall else ""
+    earliest, latest = eta.earliest, eta.latest
+    first, soonest = clock_time(earliest, now), duration(earliest - now)
+    if latest is None:
+        return f"Full at {first} UTC at the earliest{wall}, in {soonest}, if the trend holds."
+    last, longest = clock_time(latest, now), duration(latest - now)
+    if latest <= now:
+        return f"Full now{wall}."
+    if earliest <= now:
+        return f"Full any moment, at {last} UTC at the latest{wall}, in {longest}."
+    if first == last:
+        return f"Full at about {first} UTC{wall}, in {soonest}."
+    return f"Full between {first} and {last} UTC{wall}, in {soonest} to {longest}."
+
+
+def _culprit(culprit: Culprit) -> str:
+    share = "" if culprit.share is None else f" ({_percent(culprit.share)} of the growth)"
+    detail = f": {clean(culprit.detail)}" if culprit.detail else ""
+    return f"{clean(culprit.name)}{share}{detail}"
+
+
+def _examples(culprit: Culprit) -> tuple[str, ...]:
+    return tuple(clean(cut(" ".join(f"{k}={v}" for k, v in row[:_MOST]), 500)) for row in culprit.examples[:_MOST])
+
+
+def _evidence(evidence: Evidence) -> str:
+    expected = f", expected {clean(evidence.expected)}" if evidence.expected else ""
+    return f"{clean(evidence.name)}: {_measure(evidence.value, clean(evidence.unit))}{expected}"
+
+
+def _measure(value: float, unit: str) -> str:
+    """A number as people say it, by its unit."""
+    if not math.isfinite(value):
+        return f"{value} {unit}".rstrip()
+    if unit == "ratio":
+        return _percent(value)
+    if unit in ("s", "seconds") and abs(value) >= 1:
+        return duration(value)
+    if unit in ("B", "bytes"):
+        size, name = next(((size, name) for size, name in _BYTES if abs(value) >= size), (1, "B"))
+        return f"{_number(value / size)} {name}"
+    return f"{_number(value)} {unit}".rstrip()
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if math.isfinite(share) else "an unknown share"
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 1000 or value == int(value):
+        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3g}"
+    return f"{value:.3g}"
