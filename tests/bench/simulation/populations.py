@@ -68,6 +68,7 @@ class _Client:
     rank: int = 0
     """Place in its pool; the first are handed out first."""
     commands: int = 1
+    leaked: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -187,7 +188,7 @@ class _Crowd:
 
     def _use(self, client: _Client) -> None:
         """Pools hand out their first connections all the time, their last hardly ever; workers wake up and wait."""
-        if client in self.leaked or client.service.kind == "subscribers":
+        if client.leaked or client.service.kind == "subscribers":
             return
         chance = 0.97 if client.service.kind == "workers" else 0.97 * 0.8**client.rank
         if self.rng.random() < chance:
@@ -243,10 +244,11 @@ class _Crowd:
                     self._open(service, host, pod, rank=held % 4)
 
     def _leak(self) -> None:
-        of_culprit = [c for c in self.clients if c.service is self.culprit and c not in self.leaked]
+        of_culprit = [c for c in self.clients if c.service is self.culprit and not c.leaked]
         neighbour = of_culprit[int(self.rng.integers(len(of_culprit)))]
         client = self._open(self.culprit, neighbour.host, neighbour.name, rank=99)
         client.used = client.born + float(self.rng.uniform(0.0, 0.3))
+        client.leaked = True
         self.leaked.append(client)
 
     # How a client is written.
