@@ -1,0 +1,142 @@
+"""Heartbeats of each kind on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from sentinel.embedded import EmbeddedServer
+from sentinel.model import Sample
+from sentinel.samplers.base import Command, Reply, SamplerError
+from sentinel.samplers.dial import Dialer, Tls, parse_url
+from sentinel.samplers.heartbeats import HashHeartbeat, Heartbeats, KeyHeartbeat, ZsetHeartbeat
+from sentinel.samplers.seats import Seats
+from tests.servers import client, server
+
+
+class Script:
+    """A Reader whose server's time is 1000, or `clock`, and that answers all else from a list."""
+
+    def __init__(self, *replies: Reply, clock: int = 1000) -> None:
+        self.replies, self.clock = list(replies), clock
+        self.asked: list[Command] = []
+
+    async def ask(self, *commands: Command, db: int | None = None) -> list[Reply]:
+        self.asked = list(commands)
+        return [[str(self.clock).encode(), b"0"], *self.replies]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmbeddedServer]:
+    with server() as started:
+        yield started
+
+
+@pytest.fixture
+def db(running: EmbeddedServer) -> Iterator[redis.Redis]:
+    with client(running) as connected:
+        connected.flushall()
+        yield connected
+
+
+@pytest.fixture
+async def seats(running: EmbeddedServer) -> AsyncIterator[Seats]:
+    opened = Seats(Dialer(parse_url(f"redis://127.0.0.1:{running.port}"), Tls()), 2.0)
+    await opened.fill()
+    yield opened
+    await opened.close()
+
+
+def ages(samples: list[Sample]) -> dict[str, float]:
+    return {dict(one.series.labels)["worker"]: one.value for one in samples}
+
+
+def clock(db: redis.Redis) -> float:
+    seconds, micros = db.time()
+    return float(seconds) + float(micros) / 1e6
+
+
+async def test_sorted_sets_and_hashes_tell_how_old_the_last_beats_are(seats: Seats, db: redis.Redis) -> None:
+    now = clock(db)
+    db.zadd("z", {"a": now - 30, "ahead": now + 30})
+    db.hset("h", mapping={"b": int((now - 20) * 1000), "odd": "x"})
+    sampler = Heartbeats((ZsetHeartbeat("g", "z"), HashHeartbeat("g", "h", "ms")))
+    found = ages(await sampler.sample(seats, 0.0))
+    assert found == {"a": pytest.approx(30, abs=1), "ahead": 0, "b": pytest.approx(20, abs=1)}
+
+
+async def test_a_removed_member_has_signed_off(seats: Seats, db: redis.Redis) -> None:
+    db.zadd("z", {"a": clock(db), "b": clock(db)})
+    sampler = Heartbeats((ZsetHeartbeat("g", "z"),))
+    assert set(ages(await sampler.sample(seats, 0.0))) == {"a", "b"}
+    db.zrem("z", "b")
+    assert set(ages(await sampler.sample(seats, 0.0))) == {"a"}
+
+
+async def test_a_worker_lost_for_long_is_forgotten() -> None:
+    reader = Script([b"a", b"890", b"b", b"910"])
+    assert ages(await Heartbeats((HashHeartbeat("g", "h", forget_after=100),)).sample(reader, 0.0)) == {"b": 90}
+
+
+async def test_a_deleted_key_has_signed_off(seats: Seats, db: redis.Redis) -> None:
+    db.set("hb:a", 1, px=60_000)
+    db.set("hb:b", 1, px=20_000)
+    sampler = Heartbeats((KeyHeartbeat("g", "hb:{client}", "[ab]"),), lambda: ["a", "b", "c"])
+    found = ages(await sampler.sample(seats, 0.0))
+    assert found == {"a": pytest.approx(0, abs=1), "b": pytest.approx(40, abs=1)}
+    db.delete("hb:b")
+    assert set(ages(await sampler.sample(seats, 0.0))) == {"a"}
+
+
+async def test_a_key_that_ran_out_is_lost_and_grows_older(seats: Seats, db: redis.Redis) -> None:
+    connected = ["a"]
+    db.set("hb:a", 1, px=200)
+    sampler = Heartbeats((KeyHeartbeat("g", "hb:{client}"),), lambda: connected)
+    assert set(ages(await sampler.sample(seats, 0.0))) == {"a"}
+    connected.clear()
+    while db.exists("hb:a"):
+        pass
+    first = ages(await sampler.sample(seats, 0.0))["a"]
+    assert first > 0.1
+    assert ages(await sampler.sample(seats, 0.0))["a"] > first
+
+
+async def test_a_key_that_ran_out_counts_from_its_last_beat_until_it_is_forgotten() -> None:
+    sampler = Heartbeats((KeyHeartbeat("g", "hb", forget_after=100),))
+    assert ages(await sampler.sample(Script(10_000, clock=1000), 0.0)) == {"hb": 0}
+    assert ages(await sampler.sample(Script(-2, clock=1030), 0.0)) == {"hb": 30}
+    assert ages(await sampler.sample(Script(-2, clock=1111), 0.0)) == {}
+
+
+async def test_a_key_that_never_was_is_no_worker(seats: Seats, db: redis.Redis) -> None:
+    assert await Heartbeats((KeyHeartbeat("g", "hb"),)).sample(seats, 0.0) == []
+
+
+async def test_a_pattern_that_no_client_matches_is_said(seats: Seats, db: redis.Redis) -> None:
+    sampler = Heartbeats((KeyHeartbeat("g", "hb:{client}", "worker-.*"),), lambda: ["other"])
+    await sampler.sample(seats, 0.0)
+    assert sampler.trouble == "hb:{client}: no connected client has a name that matches worker-.*"
+
+
+async def test_a_key_of_another_type_is_named_and_loses_no_other_group(seats: Seats, db: redis.Redis) -> None:
+    db.set("odd", "x")
+    db.zadd("z", {"a": clock(db)})
+    sampler = Heartbeats((ZsetHeartbeat("g", "odd"), ZsetHeartbeat("g", "z")))
+    assert set(ages(await sampler.sample(seats, 0.0))) == {"a"}
+    assert sampler.trouble.startswith("odd: ")
+    with pytest.raises(SamplerError, match="odd"):
+        await Heartbeats((HashHeartbeat("g", "odd"),)).sample(seats, 0.0)
+
+
+async def test_workers_beyond_the_bound_are_left_out_and_counted() -> None:
+    sampler = Heartbeats((HashHeartbeat("g", "h"),))
+    reader = Script([text for n in range(2003) for text in (b"%d" % n, b"999")])
+    assert len(await sampler.sample(reader, 0.0)) == 2000
+    assert sampler.trouble == "h: 3 workers beyond the first 2,000 are left out"
+
+
+def test_a_broken_pattern_is_refused() -> None:
+    with pytest.raises(ValueError, match="`clients` of heartbeats g"):
+        KeyHeartbeat("g", "hb:{client}", "(")
