@@ -26,12 +26,18 @@ from sentinel.notifiers.base import Notifier
 from sentinel.pipeline import default_rules
 from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
 from sentinel.pipeline.settings import IncidentSettings, Route, Rule
+from sentinel.samplers.heartbeats import BY_NAME as HEARTBEATS
+from sentinel.samplers.heartbeats import Heartbeat
+from sentinel.samplers.queues import BY_NAME as QUEUES
+from sentinel.samplers.queues import Queue
 from sentinel.samplers.target import TargetSettings
 
 __all__ = ["CAUSES", "KINDS", "NOTIFIERS", "OFF", "File", "default_rules", "shape"]
 
 OFF = "off"
-KINDS: Mapping[type, str] = {member: kind for kind, member in detectors.BY_NAME.items()}
+KINDS: Mapping[type, str] = {
+    member: kind for family in (detectors.BY_NAME, QUEUES, HEARTBEATS) for kind, member in family.items()
+}
 """What `kind` a plug-in's class has in YAML."""
 
 
@@ -92,6 +98,8 @@ def shape() -> TypeAdapter[File]:
     """What reads a file's values, and knows their schema."""
     families = {
         Notifier: Family(NOTIFIERS),
+        Queue: Family(QUEUES),
+        Heartbeat: Family(HEARTBEATS),
         Callable[[], Detector]: Family(detectors.BY_NAME, finish=factory),
     }
     return TypeAdapter(Shapes(families).of(File))

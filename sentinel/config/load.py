@@ -3,15 +3,18 @@
 Both are read in one way: what the command line says is put into the file's values before they are looked at,
 so that everything wrong with either is told at once and in the same words.
 
-`time_scale` divides every `Seconds` of rules, their detectors, causes, incidents and routes, given or default:
-what the pipeline waits for. Sampling intervals, network timeouts and delivery's back-off stay real seconds.
+`time_scale` divides every `Seconds` of rules, their detectors, causes, incidents and routes, given or default: what
+the pipeline waits for, and the ages by which the census counts. Sampling intervals, network timeouts and delivery's
+back-off stay real seconds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -84,12 +87,12 @@ def _settings(file: File, environment: Mapping[str, str]) -> Settings:
     receivers = file.receivers or {"stdout": (NOTIFIERS["stdout"](),)}
     return Settings(
         pipeline=_pipeline(file, receivers),
-        targets=file.targets,
+        targets=tuple(replace(target, census=scaled(target.census, file.time_scale)) for target in file.targets),
         notifiers={name: notifier for _, name, notifier in _destinations(receivers)},
         delivery=file.delivery,
         http=file.http,
         log=file.log,
-        state_dir=file.state_dir or _state_dir(environment),
+        state_dir=file.state_dir or _state_dir(environment, _watched(file)),
         time_scale=file.time_scale,
     )
 
@@ -127,9 +130,15 @@ def _destinations(receivers: Mapping[str, tuple[Notifier, ...]]) -> Iterator[tup
             yield receiver, f"{receiver}/{notifier.kind}{suffix}", notifier
 
 
-def _state_dir(environment: Mapping[str, str]) -> Path:
-    """Where systemd says (the first of its list), else where the user's state belongs."""
+def _watched(file: File) -> str:
+    """A folder of its own for each set of targets, so that two daemons of one user do not meet by accident."""
+    names = "\n".join(sorted(f"{target.name} {target.address.label}" for target in file.targets))
+    return f"{file.instance_id}-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
+
+
+def _state_dir(environment: Mapping[str, str], watched: str) -> Path:
+    """Where systemd says (the first of its list), else a folder where the user's state belongs."""
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.partition(":")[0])
     state = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or Path.home()) / ".local" / "state"
-    return Path(state) / "sentinel"
+    return Path(state) / "sentinel" / watched

@@ -24,7 +24,8 @@ def _lines(settings: Settings) -> Iterator[str]:
     if settings.time_scale != 1:
         yield f"for drills: time passes {settings.time_scale:g} times faster in rules, causes, incidents and routes"
     yield "watched:"
-    yield from map(_target, settings.targets)
+    for target in settings.targets:
+        yield from _target(target)
     off = [name for name in CAUSES if name not in pipeline.causes]
     yield f"causes: {', '.join(pipeline.causes) or 'none'}" + (f" (off: {', '.join(off)})" if off else "")
     yield f"rules:{'' if pipeline.rules else ' none'}"
@@ -38,8 +39,12 @@ def _served(settings: Settings) -> str:
     return "off" if settings.http.address is None else f"on {settings.http.listen}"
 
 
-def _target(target: TargetSettings) -> str:
-    return f"  {target.name}: {target.address}, every {words(target.interval)}"
+def _target(target: TargetSettings) -> Iterator[str]:
+    yield f"  {target.name}: {target.address}, every {words(target.interval)}"
+    for queue in target.queues:
+        yield f"    queue {queue.name or queue.key}: {KINDS[type(queue)]} at {queue.key}"
+    for heartbeat in target.heartbeats:
+        yield f"    heartbeats of {heartbeat.group}: {KINDS[type(heartbeat)]} at {heartbeat.key}"
 
 
 def _rule(rule: Rule) -> str:

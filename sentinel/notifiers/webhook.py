@@ -155,7 +155,7 @@ def _incident(notification: Notification) -> dict[str, Any]:
         "ref": incident.ref,
         "dedup_key": incident.dedup_key,
         "state": incident.state.value,
-        "cause": incident.cause,
+        "cause": _short(incident.cause),
         "target": _short(incident.target),
         "subject": _short(incident.subject),
         "severity": incident.severity.name.lower(),
@@ -177,7 +177,7 @@ def _incident(notification: Notification) -> dict[str, Any]:
         "acknowledged_at": None,
         "resolved_at": rfc3339(incident.resolved),
         "duration_seconds": round((incident.resolved or notification.time) - incident.opened, 3),
-        "rule": finding.source,
+        "rule": _short(finding.source),
         "group": {"target": _short(incident.target)},
         "flapping": False,
         "occurrences": incident.occurrences,
@@ -253,4 +253,4 @@ def _empty(incident: dict[str, Any], name: str) -> None:
 
 
 def _short(text: str) -> str:
-    return shorten(clean(text), 300)
+    return shorten(clean(text, 300), 300)

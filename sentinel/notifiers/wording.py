@@ -30,7 +30,6 @@ TITLES = {
 }
 """What each cause is called; a name that is not here is spelled out."""
 
-_LONGEST = 4000
 _MOST = 50
 """Items of a list that are looked at."""
 
@@ -70,9 +69,9 @@ def tell(notification: Notification) -> Story:
         eta="" if over or finding.eta is None else _eta(finding.eta, now),
         culprit=_culprit(finding.culprit) if finding.culprit else "",
         since=_since(finding.since, now) if finding.since is not None and not over else "",
-        affected=", ".join(map(clean, finding.affected[:_MOST])),
+        affected=", ".join(clean(name, 300) for name in finding.affected[:_MOST]),
         evidence=tuple(map(_evidence, finding.evidence[:_MOST])),
-        ruled_out=tuple(map(clean, finding.ruled_out[:_MOST])),
+        ruled_out=tuple(clean(cut(why, 500)) for why in finding.ruled_out[:_MOST]),
         examples=_examples(finding.culprit) if finding.culprit else (),
         ref=incident.ref,
     )
@@ -106,13 +105,13 @@ def title(incident: Incident) -> str:
     return f"{name}{of} on {clean(incident.target)}"
 
 
-def clean(text: str) -> str:
-    """One line of valid Unicode without control characters; runs of space become one. At most 4,000 characters.
+def clean(text: str, most: int = 3000) -> str:
+    """One line of valid Unicode without control characters; runs of space become one. Looks at `most` characters.
 
     >>> clean("a\\tb\\x1b[31m\\n c")
     'a b [31m c'
     """
-    valid = text[:_LONGEST].encode("utf-8", "replace").decode()
+    valid = text[:most].encode("utf-8", "replace").decode()
     return " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in valid).split())
 
 
@@ -237,12 +236,13 @@ def _culprit(culprit: Culprit) -> str:
 
 
 def _examples(culprit: Culprit) -> tuple[str, ...]:
-    return tuple(clean(cut(" ".join(f"{k}={v}" for k, v in row[:_MOST]), 500)) for row in culprit.examples[:_MOST])
+    rows = (" ".join(f"{k[:100]}={v[:100]}" for k, v in row[:_MOST]) for row in culprit.examples[:_MOST])
+    return tuple(clean(cut(row, 500)) for row in rows)
 
 
 def _evidence(evidence: Evidence) -> str:
-    expected = f", expected {clean(evidence.expected)}" if evidence.expected else ""
-    return f"{clean(evidence.name)}: {_measure(evidence.value, clean(evidence.unit))}{expected}"
+    expected = f", expected {clean(evidence.expected, 300)}" if evidence.expected else ""
+    return f"{clean(evidence.name, 300)}: {_measure(evidence.value, clean(evidence.unit, 50))}{expected}"
 
 
 def _measure(value: float, unit: str) -> str:

@@ -86,6 +86,10 @@ class Vitals:
     rejected: float | None = None
     valkey: bool = False
     version: tuple[int, ...] = ()
+    own_ids: frozenset[int] = frozenset()
+    """Client ids of our seats."""
+    client_names: frozenset[str] = frozenset()
+    """Names that the census saw last."""
 
 
 class Sampler(Protocol):

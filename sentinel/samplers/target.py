@@ -14,7 +14,10 @@ from functools import cached_property
 from sentinel.model import Poll, Sample, Seconds, Secret
 from sentinel.samplers.base import Sampler, SamplerError, Vitals, sample
 from sentinel.samplers.dial import Address, Dialer, Tls, parse_url
+from sentinel.samplers.heartbeats import Heartbeat, Heartbeats
 from sentinel.samplers.probe import DialProbe, ProbeSettings
+from sentinel.samplers.queues import Queue, Queues
+from sentinel.samplers.redis_clients import Census, CensusSettings
 from sentinel.samplers.redis_info import RedisInfo
 from sentinel.samplers.seats import Seats
 
@@ -43,8 +46,13 @@ class TargetSettings:
     timeout: Seconds = 2.0
     """Bound of a whole poll."""
     probe: ProbeSettings = field(default_factory=ProbeSettings)
+    census: CensusSettings = field(default_factory=CensusSettings)
     max_clients: int = 0
     """The ceiling of a server that does not tell its own, as some managed ones; 0 for none."""
+    queues: tuple[Queue, ...] = ()
+    """Where jobs wait."""
+    heartbeats: tuple[Heartbeat, ...] = ()
+    """Worker groups, and how they say that they live."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -82,6 +90,12 @@ class Target:
         self._seats = Seats(dialer, settings.timeout)
         self._probe = DialProbe(settings.probe, dialer, self.vitals, settings.timeout)
         self._samplers: tuple[Sampler, ...] = (RedisInfo(settings.max_clients, self.vitals),)
+        if settings.census.enabled:
+            self._samplers += (Census(settings.census, self.vitals),)
+        if settings.queues:
+            self._samplers += (Queues(settings.queues),)
+        if settings.heartbeats:
+            self._samplers += (Heartbeats(settings.heartbeats, lambda: self.vitals.client_names),)
         self._troubles: dict[str, str] = {}
         self._notes: list[str] = []
 
@@ -113,12 +127,14 @@ class Target:
             await self._seats.take_turns(asyncio.get_running_loop().time() + self.settings.timeout)
         except SamplerError as error:
             lost = error
+        self.vitals.own_ids = self._seats.ids
         samples: list[Sample] = []
         for sampler in self._samplers:
             try:
                 if lost:
                     raise lost
-                samples += self._worked(sampler.name, await sampler.sample(self._seats, now), now)
+                found = await sampler.sample(self._seats, now)
+                samples += self._worked(sampler.name, found, now, getattr(sampler, "trouble", ""))
             except SamplerError as error:
                 samples += self._failed(sampler.name, error, now)
                 lost = None if self._seats.open else error
@@ -136,8 +152,9 @@ class Target:
         up = sample("sampler_up", now, 0.0, sampler=name)
         return [up, sample("sampler_failed", now, 1.0, sampler=name, reason=error.reason)]
 
-    def _worked(self, name: str, samples: Sequence[Sample], now: float) -> list[Sample]:
-        self._trouble(name, "")
+    def _worked(self, name: str, samples: Sequence[Sample], now: float, trouble: str) -> list[Sample]:
+        """It worked, in part if it says a trouble of its own."""
+        self._trouble(name, trouble)
         return [sample("sampler_up", now, 1.0, sampler=name), *samples]
 
     def _trouble(self, name: str, text: str) -> None:

@@ -149,13 +149,22 @@ def test_other_addresses_are_refused(listen: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "directory"),
     [
-        ({"HOME": "/home/s"}, "/home/s/.local/state/sentinel"),
-        ({"HOME": "/home/s", "XDG_STATE_HOME": "/x"}, "/x/sentinel"),
+        ({"HOME": "/home/s"}, "/home/s/.local/state/sentinel/sentinel-"),
+        ({"HOME": "/home/s", "XDG_STATE_HOME": "/x"}, "/x/sentinel/sentinel-"),
         ({"HOME": "/home/s", "XDG_STATE_HOME": "/x", "STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
     ],
 )
 def test_state_is_kept_where_the_system_wants_it(environment: dict[str, str], directory: str) -> None:
-    assert load(overrides=Overrides(urls=(URL,)), environment=environment).state_dir == Path(directory)
+    assert str(load(overrides=Overrides(urls=(URL,)), environment=environment).state_dir).startswith(directory)
+
+
+def test_daemons_that_watch_different_servers_keep_their_state_apart() -> None:
+    environment = {"HOME": "/home/s"}
+    one, other = (
+        load(overrides=Overrides(urls=(url,)), environment=environment).state_dir
+        for url in ("redis://127.0.0.1:1", "redis://127.0.0.1:2")
+    )
+    assert one != other
 
 
 # A file
@@ -430,4 +439,22 @@ def test_the_summary_says_what_is_watched_and_who_is_told(desk: Desk) -> None:
         "  ops/slack: leak on all targets, from warning, without reminders",
         "  ops/slack: everything on a, from critical, without reminders",
         "  nobody/stdout: nothing, no route names the receiver nobody",
+    ]
+
+
+def test_the_summary_names_queues_and_worker_groups(desk: Desk) -> None:
+    settings = desk.load(
+        """\
+        targets:
+          - url: redis://h
+            queues: [{kind: list, key: jobs}, {kind: stream, key: s, group: g, name: encode}]
+            heartbeats: [{kind: key, group: mailers, key: "hb:{client}"}]
+        """
+    )
+    lines = summary(settings).splitlines()
+    at = lines.index("watched:")
+    assert lines[at + 2 : at + 5] == [
+        "    queue jobs: list at jobs",
+        "    queue encode: stream at s",
+        "    heartbeats of mailers: key at hb:{client}",
     ]

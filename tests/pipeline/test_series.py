@@ -15,9 +15,11 @@ def fed(*values: float) -> SeriesStore:
 
 def test_a_counter_has_no_rate_after_its_first_sample() -> None:
     track = fed(100).one("calls_total")
-    assert track is not None and track.value is None
+    assert track is not None
+    assert track.value is None
 
 
 def test_a_counter_that_fell_began_again_at_zero() -> None:
     track = fed(100, 150, 20).one("calls_total")
-    assert track is not None and track.last(2) == [5.0, 2.0]
+    assert track is not None
+    assert track.last(2) == [5.0, 2.0]

@@ -41,13 +41,16 @@ class Refused:
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires at the first refusal."""
+        if any(cause in view.found for cause in ("leak", "flood", "exhaustion")):
+            self._since, self._peak, self._last = None, 0.0, view.now
+            return
         rate = view.value("redis_connections_rejected_total") or 0.0
         if rate > 0 or view.value("redis_dial_failed", _FULL):
             self._since = view.now if self._since is None else self._since
             self._last, self._peak = view.now, max(self._peak, rate)
         elif view.now - self._last > self.hold:
             self._since, self._peak = None, 0.0
-        if self._since is None or any(cause in view.found for cause in ("leak", "flood", "exhaustion")):
+        if self._since is None:
             return
         clients, ceiling = view.value("redis_connected_clients") or 0.0, view.ceiling or 0.0
         yield Finding(

@@ -19,6 +19,14 @@ __all__ = ["Queue", "checked"]
 class Queue(Protocol):
     """One queue of one target. A frozen dataclass whose fields are its settings, one line in `BY_NAME`."""
 
+    @property
+    def key(self) -> str:
+        """Where it is."""
+
+    @property
+    def name(self) -> str:
+        """As in `queue_depth{queue="…"}`; without it, the key."""
+
     def commands(self, clock: float) -> tuple[Command, ...]:
         """What to ask; `clock` is the server's own time."""
 

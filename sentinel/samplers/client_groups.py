@@ -1,0 +1,148 @@
+"""Which clients belong together, from what CLIENT LIST tells of each.
+
+A named client belongs to its name's pattern and user: digits, hashes and uuids become `*`, so that the pods of
+one deployment fall together. An unnamed one is known by user, library, address block, kind of last command and
+db. Where names vary in a way no pattern foresees (pet names), that is learned from their number.
+
+Pure: knows names and addresses, not sockets, counts over time, or what is suspicious.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import islice
+from typing import NamedTuple
+
+__all__ = ["Grouping", "Origin", "address_block", "command_family", "name_pattern"]
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_POD = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$")
+"""Kubernetes' alphabet for replica set and pod suffixes."""
+_SEPARATED = re.compile(r"([-_.:/@ ]+)")
+_HEX = re.compile(r"(?=[^0-9]*[0-9])[0-9a-fA-F]{6,}")
+_DIGITS = re.compile(r"[0-9]+")
+_REST = re.compile(r"\*(?:[-_.:/@]\*)+")
+_VERBATIM = ("bull:",)
+"""Base64 of a queue's name follows: nothing in it counts pods."""
+_PUBSUB = frozenset({"subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"})
+_BLOCKING = re.compile(r"b[lrz].*pop.*|blmove|xread(group)?|wait(aof)?")
+_PLAIN = frozenset({"ping", "info", "hello", "auth", "select", "command", "null", "readonly", "quit", "monitor"})
+_MANY_NAMES = 16
+"""Distinct last words after one stem from which on they are taken for instances, if each holds few clients."""
+_LEARNT_FROM = 1_000
+_CACHED = 50_000
+_UNNAMED = "unnamed "
+
+
+class Origin(NamedTuple):
+    """Everything that tells clients apart by where they come from; the ip is without its port."""
+
+    name: str
+    user: str
+    lib: str
+    ip: str
+    cmd: str
+    db: str
+
+
+def name_pattern(name: str) -> str:
+    """The name without what counts its instances.
+
+    >>> [name_pattern(n) for n in ("api-7", "encode-6d4f8b9c7-x2xqz", "redis-py", "w:3f9c2e1a", "app1.web12")]
+    ['api-*', 'encode-*', 'redis-py', 'w:*', 'app*.web*']
+    """
+    if name.startswith(_VERBATIM):
+        return name
+    parts = _SEPARATED.split(_POD.sub("-*", _UUID.sub("*", name)))
+    return _REST.sub("*", "".join("*" if _HEX.fullmatch(p) else _DIGITS.sub("*", p) for p in parts))
+
+
+def address_block(ip: str) -> str:
+    """The network that an address stands in: /24, for IPv6 /64; `unix` for a socket.
+
+    >>> [address_block(ip) for ip in ("10.4.7.12", "[fd00:1:2:3::9]", "/run/redis.sock")]
+    ['10.4.7.0/24', 'fd00:1:2:3::/64', 'unix']
+    """
+    if ip.startswith("["):
+        head = ip.strip("[]").split("::")[0].split(":")
+        return ":".join(head[:4]) + "::/64"
+    if ip.startswith("/") or not ip:
+        return "unix"
+    return ip.rpartition(".")[0] + ".0/24" if ip.count(".") == 3 else ip
+
+
+def command_family(cmd: str) -> str:
+    """The kind of a last command: a working pool wanders between commands, and must stay one group.
+
+    >>> [command_family(c) for c in ("get", "info", "client|setinfo", "brpop", "psubscribe")]
+    ['data', 'info', 'client|setinfo', 'blocking', 'pubsub']
+    """
+    if cmd in _PUBSUB:
+        return "pubsub"
+    if cmd in _PLAIN or cmd.startswith(("client", "config", "cluster")):
+        return cmd
+    return "blocking" if _BLOCKING.fullmatch(cmd) else "data"
+
+
+class Grouping:
+    """Gives origins their group's label, and learns which names are instances of one thing."""
+
+    def __init__(self) -> None:
+        self._labels: dict[Origin, str] = {}
+        self._stems: set[str] = set()
+
+    def label(self, origin: Origin) -> str:
+        """The group of a client, as a person would say it.
+
+        >>> Grouping().label(Origin("", "default", "redis-py", "10.4.7.3", "info", "0"))
+        'unnamed 10.4.7.0/24 redis-py info db0'
+        """
+        label = self._labels.get(origin)
+        if label is None:
+            if len(self._labels) >= _CACHED:
+                self._labels.clear()
+            label = self._labels[origin] = self._named(origin) if origin.name else _unnamed(origin)
+        return label
+
+    def learn(self, clients: Mapping[str, int]) -> bool:
+        """Take the groups of one list: a stem with many last words that hold few clients each is one group.
+
+        Gives whether labels have changed by it.
+
+        Args:
+            clients: Number of clients by group label.
+        """
+        words: dict[str, list[int]] = defaultdict(list)
+        for label, held in islice(clients.items(), _LEARNT_FROM):
+            pattern = label.partition(" ")[0]
+            stem, word = _stem(pattern)
+            if stem and word != "*" and not label.startswith((_UNNAMED, *_VERBATIM)):
+                words[stem].append(held)
+        learnt = {
+            stem
+            for stem, held_each in words.items()
+            if len(held_each) >= _MANY_NAMES and sum(held_each) <= 3 * len(held_each)
+        }
+        if learnt:
+            self._stems |= learnt
+            self._labels.clear()
+        return bool(learnt)
+
+    def _named(self, origin: Origin) -> str:
+        pattern = name_pattern(origin.name)
+        stem, _ = _stem(pattern)
+        pattern = stem + "*" if stem in self._stems else pattern
+        return pattern if origin.user in ("default", "") else f"{pattern} user {origin.user}"
+
+
+def _stem(pattern: str) -> tuple[str, str]:
+    parts = _SEPARATED.split(pattern)
+    return "".join(parts[:-1]), parts[-1]
+
+
+def _unnamed(origin: Origin) -> str:
+    user = "" if origin.user in ("default", "") else f"user {origin.user}"
+    words = (address_block(origin.ip), origin.lib, command_family(origin.cmd), f"db{origin.db}", user)
+    return _UNNAMED + " ".join(filter(None, words))
