@@ -20,6 +20,7 @@ from typing import Final
 from detectors.arrivals import PhiAccrual
 from detectors.base import LARGEST, Detector, Seconds
 from detectors.changepoint import Cusum, PageHinkley
+from detectors.default import Default, Explanation
 from detectors.ewma import Ewma
 from detectors.limits import AboveLimit, BelowLimit, OutsideBand
 from detectors.robust import Robust
@@ -32,8 +33,10 @@ __all__ = [
     "AboveLimit",
     "BelowLimit",
     "Cusum",
+    "Default",
     "Detector",
     "Ewma",
+    "Explanation",
     "OutsideBand",
     "PageHinkley",
     "PhiAccrual",
@@ -42,6 +45,7 @@ __all__ = [
     "Robust",
     "Seconds",
     "Trend",
+    "default",
 ]
 
 BY_NAME: Final[Mapping[str, type[Detector]]] = MappingProxyType(
@@ -56,6 +60,12 @@ BY_NAME: Final[Mapping[str, type[Detector]]] = MappingProxyType(
         "page_hinkley": PageHinkley,
         "arrivals": PhiAccrual,
         "river": River,
+        "default": Default,
     }
 )
 """Every detector by the `kind` that picks it in YAML. A new detector is one file and one line here."""
+
+
+def default() -> Default:
+    """The detector to take where nothing is known of a metric: one configuration, alarm at 0.5."""
+    return Default()
