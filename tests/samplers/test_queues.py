@@ -74,3 +74,16 @@ async def test_a_key_of_another_type_is_named_and_loses_no_other_queue(seats: Se
     assert queues.trouble.startswith("odd: ")
     with pytest.raises(SamplerError, match="odd"):
         await Queues((ListQueue("odd"),)).sample(seats, 1000.0)
+
+
+async def test_a_lag_that_the_server_cannot_tell_is_the_length_of_the_stream(seats: Seats, db: redis.Redis) -> None:
+    ids = [db.xadd("s", {"a": "b"}) for _ in range(5)]
+    db.xgroup_create("s", "g", "0")
+    db.xdel("s", ids[2])
+    assert db.xinfo_groups("s")[0]["lag"] is None
+    assert (await read(seats, StreamQueue("s", "g")))["queue_depth", "s"] == 4
+
+
+async def test_a_stream_without_the_group_waits_as_a_whole(seats: Seats, db: redis.Redis) -> None:
+    db.xadd("s", {"a": "b"})
+    assert await read(seats, StreamQueue("s", "g")) == {("queue_depth", "s"): 1, ("queue_in_flight", "s"): 0}
