@@ -44,7 +44,7 @@ async def test_a_healthy_server_takes_a_newcomer_and_loses_it_again(running: Emb
     assert probe.failure is None
     with client(running) as admin:
         async with asyncio.timeout(5):
-            while [row["name"] for row in admin.client_list()] != [""]:  # noqa: ASYNC110  the event is the server's
+            while [row["name"] for row in admin.client_list()] != [""]:
                 await asyncio.sleep(0)
 
 
