@@ -140,3 +140,11 @@ async def test_workers_beyond_the_bound_are_left_out_and_counted() -> None:
 def test_a_broken_pattern_is_refused() -> None:
     with pytest.raises(ValueError, match="`clients` of heartbeats g"):
         KeyHeartbeat("g", "hb:{client}", "(")
+
+
+async def test_only_clients_whose_whole_name_matches_are_workers(seats: Seats, db: redis.Redis) -> None:
+    names = ["mail-1", "mail-1-admin", "web-1"]
+    for name in names:
+        db.set(f"hb:{name}", 1, px=60_000)
+    sampler = Heartbeats((KeyHeartbeat("g", "hb:{client}", r"mail-\d"),), lambda: names)
+    assert set(ages(await sampler.sample(seats, 0.0))) == {"mail-1"}
