@@ -306,7 +306,9 @@ def test_time_scale_shortens_what_the_pipeline_waits_for_and_nothing_else(desk: 
     assert settings.pipeline.causes["frozen"].for_ == plain.pipeline.causes["frozen"].for_ / 2
     assert settings.pipeline.incidents == IncidentSettings(150, 300, 1800)
     assert settings.pipeline.routes[0].repeat_interval == 1800
-    assert (settings.targets, settings.delivery) == (plain.targets, plain.delivery)
+    assert settings.delivery == plain.delivery
+    assert settings.targets[0].census.unused_after == plain.targets[0].census.unused_after / 2
+    assert settings.targets[0].probe == plain.targets[0].probe
     assert settings.targets[0].interval == 10
 
 
