@@ -8,7 +8,8 @@ INFO (`redis_info.py`)
     redis_connections_received_total · redis_connections_rejected_total · redis_evicted_clients_total ·
     redis_commands_total · redis_errors_total{prefix} · redis_restarts_total (a new run_id)
     redis_memory_used_bytes · redis_memory_max_bytes (0: no limit) · redis_memory_clients_bytes ·
-    redis_uptime_seconds · redis_info{role,server,version} = 1
+    redis_memory_noeviction = 1 or 0 (maxmemory-policy) · redis_client_output_buffer_max_bytes ·
+    redis_uptime_seconds · redis_info{role,server,version} = 1 · redis_master_link_up = 1 or 0 (replicas only)
 
 Connections (`seats.py`, `probe.py`)
     redis_seats (open reserved seats, 0-2) · redis_ping_seconds (own round trip) · redis_dial_seconds (a
@@ -32,3 +33,24 @@ Heartbeats (`heartbeats.py`), labels: group, worker
 Every sampler, labels: sampler
     sampler_up = 1 or 0 · sampler_failed{sampler,reason} = 1, only while it fails
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sentinel.samplers.heartbeats import Heartbeats
+from sentinel.samplers.probe import DialProbe
+from sentinel.samplers.queues import Queues
+from sentinel.samplers.redis_clients import Census
+from sentinel.samplers.redis_info import RedisInfo
+
+__all__ = ["BY_NAME"]
+
+BY_NAME: Mapping[str, type] = {
+    "info": RedisInfo,
+    "probe": DialProbe,
+    "census": Census,
+    "queues": Queues,
+    "heartbeats": Heartbeats,
+}
+"""Every sampler under its name in `sampler_up{sampler="…"}`."""

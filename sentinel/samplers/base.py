@@ -97,8 +97,10 @@ class Sampler(Protocol):
 
     name: ClassVar[str]
     """As in `sampler_up{sampler="…"}`."""
-    commands: ClassVar[tuple[str, ...]]
-    """ACL names of the commands that it needs, such as `info` or `client|list`."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """ACL names of the commands that it needs, such as `info` or `client|list`. May be a class attribute."""
 
     async def sample(self, reader: Reader, now: float) -> Sequence[Sample]:
         """Samples at `now`. Never raises on odd replies: what it cannot read it leaves out.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sentinel.model import Poll, Sample, Seconds, Secret
+from sentinel.samplers.acl import acl_line
 from sentinel.samplers.base import Sampler, SamplerError, Vitals, sample
 from sentinel.samplers.dial import Address, Dialer, Tls, parse_url
 from sentinel.samplers.heartbeats import Heartbeat, Heartbeats
@@ -116,6 +117,15 @@ class Target:
         notes, self._notes = self._notes, []
         return notes
 
+    @property
+    def acl_line(self) -> str:
+        """What the server must allow for all that is configured here."""
+        commands = {name for sampler in (*self._samplers, self._probe) for name in sampler.commands}
+        keys = [queue.key for queue in self.settings.queues]
+        keys += [heartbeat.key for heartbeat in self.settings.heartbeats]
+        user = self.settings.address.username or "sentinel"
+        return acl_line(self.vitals.version, commands, [key.replace("{client}", "*") for key in keys], user)
+
     async def close(self) -> None:
         """Give the seats back."""
         await self._seats.close()
@@ -148,7 +158,7 @@ class Target:
         return [sample("sampler_up", now, 1.0, sampler=self._probe.name), *samples]
 
     def _failed(self, name: str, error: SamplerError, now: float) -> list[Sample]:
-        self._trouble(name, str(error))
+        self._trouble(name, f"{error}; allow it with: {self.acl_line}" if error.reason == "noperm" else str(error))
         up = sample("sampler_up", now, 0.0, sampler=name)
         return [up, sample("sampler_failed", now, 1.0, sampler=name, reason=error.reason)]
 

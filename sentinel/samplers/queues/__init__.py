@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sentinel.model import Sample
+from sentinel.samplers.acl import acl_names
 from sentinel.samplers.base import Command, Reader, SamplerError, refusal
 from sentinel.samplers.queues.base import Queue
 from sentinel.samplers.queues.lists import ListQueue
@@ -26,11 +27,14 @@ class Queues:
     """All queues of a target, in one pipeline after the server's TIME."""
 
     name: ClassVar[str] = "queues"
-    commands: ClassVar[tuple[str, ...]] = ("time", "llen", "zcard", "zcount", "xlen", "xinfo|groups")
-
     queues: tuple[Queue, ...]
     trouble: str = field(default="", init=False)
     """What the last sample had to leave out, and why; empty when all could be read."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What these queues need, and no more."""
+        return ("time", *sorted(acl_names(command for queue in self.queues for command in queue.commands(0.0))))
 
     async def sample(self, reader: Reader, now: float) -> list[Sample]:
         """Samples of every queue that can be read.
