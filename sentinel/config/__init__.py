@@ -4,8 +4,8 @@ Knows all families of plug-ins and their tables; keeps no running state. Nothing
 
 >>> from pathlib import Path
 >>> settings = load(overrides=Overrides(urls=("redis://127.0.0.1:6379",)), environment={"HOME": "/root"})
->>> [str(target.address) for target in settings.targets], list(settings.notifiers), settings.state_dir
-(['redis://127.0.0.1:6379'], ['stdout/stdout'], PosixPath('/root/.local/state/sentinel'))
+>>> [str(target.address) for target in settings.targets], list(settings.notifiers), str(settings.state_dir.parent)
+(['redis://127.0.0.1:6379'], ['stdout/stdout'], '/root/.local/state/sentinel')
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ host, an IP literal never reaches a resolver, and several aiohttp errors print t
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -291,7 +292,8 @@ def _reason(error: Exception) -> str:
         return clean(cause.reason or "TLS failed").lower().replace("_", " ")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known here"
-    return clean(getattr(cause, "strerror", None) or type(error).__name__)
+    number = getattr(cause, "errno", None)
+    return os.strerror(number) if number else type(error).__name__
 
 
 class _RefusedError(OSError):

@@ -256,7 +256,7 @@ def _measure(value: float, unit: str) -> str:
     if unit in ("B", "bytes"):
         size, name = next(((size, name) for size, name in _BYTES if abs(value) >= size), (1, "B"))
         return f"{_number(value / size)} {name}"
-    return f"{_number(value)} {unit}".rstrip()
+    return f"{_number(value)}{'' if unit.startswith('/') else ' '}{unit}".rstrip()
 
 
 def _percent(share: float) -> str:
