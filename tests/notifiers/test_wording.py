@@ -1,0 +1,93 @@
+"""The words: what an engineer reads at three in the morning, kept as golden texts, and the parts they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from sentinel.model import Eta, Evidence, Notification, Reason, Secret, Severity
+from sentinel.notifiers import BY_NAME
+from sentinel.notifiers.wording import TITLES, plain, tell
+from tests.notifiers.stories import NOON, leak, notification
+
+GOLDEN = Path(__file__).parent / "golden"
+CRITICAL = leak(severity=Severity.CRITICAL, updated=NOON + 5400)
+STORIES: dict[str, Notification] = {
+    "opened": notification(),
+    "escalated": notification(Reason.ESCALATED, CRITICAL, previous_severity=Severity.WARNING),
+    "resolved": notification(Reason.RESOLVED),
+}
+
+
+@pytest.mark.parametrize("name", sorted(STORIES))
+def test_the_text_reads_as_agreed(name: str) -> None:
+    assert plain(tell(STORIES[name])) + "\n" == (GOLDEN / f"{name}.txt").read_text()
+
+
+@pytest.mark.parametrize("kind", ["slack", "pagerduty"])
+@pytest.mark.parametrize("name", sorted(STORIES))
+def test_the_message_reads_as_agreed(name: str, kind: str) -> None:
+    settings = {"routing_key": Secret("R0")} if kind == "pagerduty" else {"url": Secret("https://hooks.example/x")}
+    body = BY_NAME[kind](**settings).message(STORIES[name]).body
+    assert orjson.loads(body) == orjson.loads((GOLDEN / f"{kind}-{name}.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("eta", "sentence"),
+    [
+        (Eta(NOON + 7800, NOON + 16800, "10,000 clients"),
+         "Full between 14:10 and 16:40 UTC (10,000 clients), in 2 h 10 min to 4 h 40 min."),
+        (Eta(NOON + 7800, None, "10,000 clients"),
+         "Full at 14:10 UTC at the earliest (10,000 clients), in 2 h 10 min, if the trend holds."),
+        (Eta(NOON - 60, NOON + 600, ""), "Full any moment, at 12:10 UTC at the latest, in 10 min."),
+        (Eta(NOON - 60, NOON - 1, "maxmemory"), "Full now (maxmemory)."),
+        (Eta(NOON + 600, NOON + 620, ""), "Full at about 12:10 UTC, in 10 min."),
+        (Eta(NOON + 36000, NOON + 54000, ""), "Full between 22:00 and 26 Nov 03:00 UTC, in 10 h to 15 h."),
+    ],
+)  # fmt: skip
+def test_the_time_left_is_a_range_in_words(eta: Eta, sentence: str) -> None:
+    assert tell(notification(incident=leak(finding=replace(leak().finding, eta=eta)))).eta == sentence
+
+
+@pytest.mark.parametrize(
+    ("evidence", "line"),
+    [
+        (Evidence("floor", 3.14159, "clients/min", "flat"), "floor: 3.14 clients/min, expected flat"),
+        (Evidence("traffic", 0.42, "ratio"), "traffic: 42%"),
+        (Evidence("oldest job", 7560.0, "seconds", "below 5 min"), "oldest job: 2 h 6 min, expected below 5 min"),
+        (Evidence("memory", 1610612736.0, "bytes"), "memory: 1.5 GiB"),
+        (Evidence("clients", 12345.0), "clients: 12,345"),
+        (Evidence("lag", float("inf"), "s"), "lag: inf s"),
+    ],
+)
+def test_numbers_are_said_in_their_unit(evidence: Evidence, line: str) -> None:
+    story = tell(notification(incident=leak(finding=replace(leak().finding, evidence=(evidence,)))))
+    assert story.evidence == (line,)
+
+
+@pytest.mark.parametrize(
+    ("reason", "before", "status"),
+    [
+        (Reason.OPENED, None, "warning"),
+        (Reason.ESCALATED, Severity.INFO, "warning, was info"),
+        (Reason.UPDATED, Severity.CRITICAL, "warning, was critical, for 1 h"),
+        (Reason.REPEATED, None, "still warning after 1 h"),
+        (Reason.RESOLVED, None, "resolved after 2 h 6 min"),
+    ],
+)
+def test_the_status_says_why_now(reason: Reason, before: Severity | None, status: str) -> None:
+    assert tell(notification(reason, previous_severity=before, time=NOON + 3600)).status == status
+
+
+def test_a_cause_without_a_title_is_spelled_from_its_name() -> None:
+    assert (
+        tell(notification(incident=leak(cause="odd_rate-rule", subject="x"))).title == "Odd rate rule of x on redis-a"
+    )
+
+
+def test_every_cause_of_the_first_round_has_a_title() -> None:
+    causes = "leak exhaustion flood churn refused unreachable frozen latency backlog stall lost_workers"
+    assert set(causes.split()) <= set(TITLES)
