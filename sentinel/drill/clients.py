@@ -1,10 +1,13 @@
 """Connections as applications hold them: named, one at a time, nothing hidden behind a pool.
 
-Knows how to open one and ask on it; must not know who does it, or why.
+Knows how to open one and ask on it; must not know who does it, or why. Every wait is bounded here and not by
+redis-py's `socket_timeout`: that one sends within `asyncio.wait_for`, which in Python 3.11 loses a cancellation that
+comes as the sending ends, and a client that cannot be stopped outlives its drill.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,7 +32,7 @@ async def open_connection(port: int, name: str = "") -> Connection:
     """A connection to the server on loopback, open. Whoever opens it closes it, with `disconnect()`.
 
     Raises:
-        redis.exceptions.RedisError: the server does not let us in; see `full`.
+        One of `LOST`: the server does not let us in; see `full`.
     """
     opened = Connection(
         host="127.0.0.1",
@@ -37,12 +40,13 @@ async def open_connection(port: int, name: str = "") -> Connection:
         client_name=name or None,
         protocol=2,
         driver_info=None,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
+        socket_timeout=None,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
     )
     try:
-        await opened.connect()  # type: ignore[no-untyped-call]
+        async with asyncio.timeout(PATIENCE):
+            await opened.connect()  # type: ignore[no-untyped-call]
     except BaseException:
         await opened.disconnect(nowait=True)
         raise
@@ -61,8 +65,9 @@ async def connection(port: int, name: str = "") -> AsyncIterator[Connection]:
 
 async def ask(opened: Connection, *command: str | int | float) -> Any:
     """Send one command and give its reply."""
-    await opened.send_command(*command)
-    return await opened.read_response()
+    async with asyncio.timeout(PATIENCE):
+        await opened.send_command(*command)
+        return await opened.read_response()
 
 
 def full(error: RedisError | OSError) -> bool:

@@ -23,11 +23,11 @@ from sentinel.drill.background import QUEUE, Background
 from sentinel.drill.clients import LOST, ask, connection
 from sentinel.drill.daemon import Daemon, DaemonError
 from sentinel.drill.leak import Leak
-from sentinel.drill.receiver import Arrival, Receiver, notification
+from sentinel.drill.receiver import Arrival, Receiver, story
 from sentinel.drill.terminal import Terminal
 from sentinel.embedded import EmbeddedServer, free_port
 from sentinel.model import Seconds
-from sentinel.notifiers.wording import plain, tell
+from sentinel.notifiers.wording import plain
 
 __all__ = ["main"]
 
@@ -151,7 +151,8 @@ class _Demo:
                 "yellow",
             )
             try:
-                await asyncio.wait_for(self._refused.wait(), FULL_WITHIN)
+                async with asyncio.timeout(FULL_WITHIN):
+                    await self._refused.wait()
             except TimeoutError:
                 return
             self._tell("The server is full: a client was refused for the first time.", "red")
@@ -163,9 +164,10 @@ class _Demo:
         alert = self._alert
         if alert is None:
             return
-        over = receiver.first(lambda each: each.kind == "resolved" and each.incident["id"] == alert.incident["id"])
+        of = alert.incident["id"]
         try:
-            await asyncio.wait_for(over, self._begun + END - asyncio.get_running_loop().time())
+            async with asyncio.timeout_at(self._begun + END):
+                await receiver.first(lambda each: each.kind == "resolved" and each.incident["id"] == of)
         except TimeoutError:
             self._tell("The alert was not taken back yet; the demo does not wait for that.")
 
@@ -239,11 +241,11 @@ class _Demo:
             if self._alert is None and self._is_the_alert(arrival):
                 self._alert = arrival
                 self._tell("THE ALERT. This is what the receiver was told:", "red")
-                self._terminal.quote(plain(tell(notification(arrival))), "red")
+                self._terminal.quote(plain(story(arrival)), "red")
                 self._tell("Nobody reacts, so as to see how much time there was.")
             else:
                 colour = "green" if arrival.kind == "resolved" else "yellow"
-                self._tell("Told: " + plain(tell(notification(arrival))).split("\n")[0], colour)
+                self._tell("Told: " + plain(story(arrival)).split("\n")[0], colour)
 
     def _is_the_alert(self, arrival: Arrival) -> bool:
         since = self._leaking_since

@@ -1,4 +1,4 @@
-"""A webhook receiver on loopback: it keeps what arrives and when, and can read it back into a notification.
+"""A webhook receiver on loopback: it keeps what arrives and when, and can put it into words.
 
 Knows the wire format from the receiving side, as an outsider would: HTTP, Standard Webhooks' signature (checked with
 that project's own library), the JSON of `sentinel.notifiers.webhook`. Must not know who sends, or why.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -30,8 +30,9 @@ from sentinel.model import (
     Secret,
     Severity,
 )
+from sentinel.notifiers.wording import Story, tell
 
-__all__ = ["Arrival", "Receiver", "notification"]
+__all__ = ["Arrival", "Receiver", "story"]
 
 _REASONS = {"reminder": Reason.REPEATED}
 
@@ -116,9 +117,10 @@ class Receiver:
             return web.Response(status=401, text="the signature is missing or wrong")
         try:
             arrival = Arrival(at, request.headers["webhook-id"], orjson.loads(body))
-        except (KeyError, ValueError):
+            _ = arrival.kind, arrival.incident["id"]
+        except (KeyError, TypeError, ValueError):
             self.refused += 1
-            return web.Response(status=400, text="an event needs a webhook-id and a body of JSON")
+            return web.Response(status=400, text="an event needs a webhook-id, a type and an incident")
         if all(known.id != arrival.id for known in self.arrivals):
             async with self._arrived:
                 self.arrivals.append(arrival)
@@ -135,15 +137,18 @@ class Receiver:
         return True
 
 
-def notification(arrival: Arrival) -> Notification:
-    """What was told, as far as the wire carries it, so that it can be worded as every destination words it."""
-    told, kind = arrival.incident, arrival.kind
-    before = told["previous_severity"]
+def story(arrival: Arrival) -> Story:
+    """What was told, worded as every destination words it. Its summary comes in words, which are left as they are."""
+    return replace(tell(_notification(arrival)), summary=arrival.incident["summary"])
+
+
+def _notification(arrival: Arrival) -> Notification:
+    before = arrival.incident["previous_severity"]
     return Notification(
         receiver="",
         destination="",
-        reason=_REASONS.get(kind) or Reason(kind),
-        incident=_incident(told, arrival.event["data"]["sequence"]),
+        reason=_REASONS.get(arrival.kind) or Reason(arrival.kind),
+        incident=_incident(arrival.incident, arrival.event["data"]["sequence"]),
         time=_time(arrival.event["timestamp"]),
         event_id=arrival.id,
         previous_severity=Severity[before.upper()] if before else None,
