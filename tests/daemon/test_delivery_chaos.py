@@ -30,6 +30,9 @@ class Hostile(Fake):
         self.ids: list[tuple[str, str, int]] = []
         """Of each event processed, copies too: its id, lane and sequence."""
         self.progress = asyncio.Condition()
+        self.deaf = False
+        """Takes requests and neither processes nor answers them: their sender dies waiting."""
+        self.unheard = 0
 
     def judge(self, request: web.Request, body: bytes) -> web.Response:
         answer = super().judge(request, body)
@@ -42,8 +45,9 @@ class Hostile(Fake):
             [None, 503, 500, "reset", "reset after", (429, {"Retry-After": "0.02"}, ""), (429, {}, "")],
             [70, 9, 3, 5, 8, 3, 2],
         )[0]
-        if way is not None:
-            self.modes.append(way)
+        if self.deaf or way is not None:
+            self.modes.append("hang" if self.deaf else way)
+        self.unheard += self.deaf
         async with self.progress:
             self.progress.notify_all()
         return await super().handle(request)
@@ -78,6 +82,9 @@ async def test_all_arrive_in_order_and_copies_have_the_same_id_although_the_send
             goal = EVENTS * (kill + 1) // (KILLS + 2)
             async with sender(state, fake.url), fake.progress:
                 await fake.progress.wait_for(lambda goal=goal: len(fake.ids) >= goal)  # type: ignore[misc]
+                fake.deaf, fake.unheard = True, 0
+                await fake.progress.wait_for(lambda: fake.unheard > 0)
+            fake.deaf = False
         async with sender(state, fake.url) as last:
             assert last.stdout is not None
             assert await last.stdout.read() == b"done\n"
