@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import io
 import os
 import re
@@ -364,10 +363,6 @@ def demo(*arguments: str, directory: Path, **environment: str) -> subprocess.Pop
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec("sentinel.samplers.redis_clients") is None,
-    reason="who leaks is seen by the census of connections (samplers/redis_clients.py), which is not there yet",
-)
 def test_the_demo_tells_of_the_leak_before_the_first_refused_connection(tmp_path: Path) -> None:
     output, errors = demo(directory=tmp_path).communicate(timeout=90)
     lead = re.search(r"^The alert came (\d+) s before the first refused connection\.$", output, re.MULTILINE)
