@@ -305,7 +305,6 @@ class _Daemon:
     async def _save(self) -> None:
         try:
             await self.store.save_snapshot(self.pipeline.snapshot(), self.now())
-            await self.store.tidy(self.now())
         except StoreError as error:
             self.metrics.store_failures.inc()
             log(_logger, logging.ERROR, "What was learnt could not be saved", why=str(error))

@@ -91,10 +91,9 @@ class Routing:
         self, destination: Destination, reason: Reason, incident: Incident, now: float, previous: Severity | None
     ) -> Notification:
         key = (incident.id, destination.name)
-        memory = self._told.setdefault(key, _Memory(incident, reason, incident.severity, now))
-        memory.incident, memory.reason = incident, reason
-        memory.severity, memory.time = incident.severity, now
-        seed = f"{incident.id} {incident.sequence} {destination.name} {reason} {memory.repeats}"
+        repeats = self._told[key].repeats if key in self._told else 0
+        self._told[key] = _Memory(incident, reason, incident.severity, now, repeats)
+        seed = f"{incident.id} {incident.sequence} {destination.name} {reason} {repeats}"
         return Notification(
             receiver=destination.receiver,
             destination=destination.name,

@@ -128,7 +128,6 @@ class Leak:
     _fast: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
     _slow: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
     _open: dict[str, _Suspect] = field(default_factory=dict, init=False, repr=False)
-    _last: dict[str, Finding] = field(default_factory=dict, init=False, repr=False)
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires once a group for as long as its leaked connections are held and growing."""
