@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from sentinel.metrics import CONTENT_TYPE
 from sentinel.model import Eta, Incident, Seconds
+from sentinel.notifiers.wording import rfc3339
 from sentinel.web.view import TargetState, View
 
 __all__ = ["make_app"]
@@ -48,7 +48,7 @@ def make_app(view: View, *, stuck_after: Seconds = 120.0) -> web.Application:
 
     async def incidents(_: web.Request) -> web.Response:
         worst_first = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
-        return _json({"time": _utc(view.now()), "incidents": [_incident(incident) for incident in worst_first]})
+        return _json({"time": rfc3339(view.now()), "incidents": [_incident(incident) for incident in worst_first]})
 
     app = web.Application(middlewares=[_with_headers])
     app.router.add_get("/metrics", metrics)
@@ -100,8 +100,8 @@ def _incident(incident: Incident) -> dict[str, Any]:
         "subject": incident.subject,
         "severity": incident.severity.name.lower(),
         "state": incident.state,
-        "opened_at": _utc(incident.opened),
-        "updated_at": _utc(incident.updated),
+        "opened_at": rfc3339(incident.opened),
+        "updated_at": rfc3339(incident.updated),
         "occurrences": incident.occurrences,
         "summary": finding.summary,
         "eta": finding.eta and _eta(finding.eta),
@@ -113,12 +113,7 @@ def _incident(incident: Incident) -> dict[str, Any]:
 
 
 def _eta(eta: Eta) -> dict[str, Any]:
-    latest = None if eta.latest is None else _utc(eta.latest)
-    return {"earliest": _utc(eta.earliest), "latest": latest, "wall": eta.wall}
-
-
-def _utc(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"earliest": rfc3339(eta.earliest), "latest": rfc3339(eta.latest), "wall": eta.wall}
 
 
 def _json(body: object, status: int = 200) -> web.Response:
