@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 import redis
 
-from sentinel.embedded import EmbeddedServer
 from sentinel.model import Sample
 from sentinel.samplers.base import Command, Reply, SamplerError
-from sentinel.samplers.dial import Dialer, Tls, parse_url
 from sentinel.samplers.heartbeats import HashHeartbeat, Heartbeats, KeyHeartbeat, ZsetHeartbeat
 from sentinel.samplers.seats import Seats
-from tests.servers import client, server
 
 
 class Script:
@@ -26,27 +21,6 @@ class Script:
     async def ask(self, *commands: Command, db: int | None = None) -> list[Reply]:
         self.asked = list(commands)
         return [[str(self.clock).encode(), b"0"], *self.replies]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[EmbeddedServer]:
-    with server() as started:
-        yield started
-
-
-@pytest.fixture
-def db(running: EmbeddedServer) -> Iterator[redis.Redis]:
-    with client(running) as connected:
-        connected.flushall()
-        yield connected
-
-
-@pytest.fixture
-async def seats(running: EmbeddedServer) -> AsyncIterator[Seats]:
-    opened = Seats(Dialer(parse_url(f"redis://127.0.0.1:{running.port}"), Tls()), 2.0)
-    await opened.fill()
-    yield opened
-    await opened.close()
 
 
 def ages(samples: list[Sample]) -> dict[str, float]:
