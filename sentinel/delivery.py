@@ -24,7 +24,7 @@ import aiohttp
 from sentinel.logs import log
 from sentinel.metrics import Metrics
 from sentinel.model import Reason, Seconds
-from sentinel.notifiers.base import DeliveryError, Message, Notifier, Outcome
+from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
 from sentinel.notifiers.http import open_session
 from sentinel.outbox import Outbox, Row, RowState
 
@@ -334,9 +334,10 @@ class _Courier:
     async def _attempt(self, session: aiohttp.ClientSession, row: Row) -> None:
         """One exchange and what follows from it."""
         ref = self._journal.refs.get((self.name, row.notification.incident.id))
+        attempt = Attempt(row.event_id, self._now(), ref, row.created if row.ambiguous else None)
         try:
             message = self._message(row)
-            row.ref = await self._notifier.notify(session, message, event_id=row.event_id, now=self._now(), ref=ref)
+            row.ref = await self._notifier.notify(session, message, attempt)
         except DeliveryError as error:
             self._failed(row, error)
         except Exception as error:  # noqa: BLE001 - a row that trips a bug must not stop all alerts at every restart

@@ -4,13 +4,13 @@
 one file, one line here, one test file, one paragraph in the docs.
 """
 
-from sentinel.notifiers.base import DeliveryError, Message, Notifier, Outcome
+from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
 from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.slack import Slack
 from sentinel.notifiers.stdout import Stdout
 from sentinel.notifiers.webhook import Webhook
 
-__all__ = ["BY_NAME", "DeliveryError", "Message", "Notifier", "Outcome"]
+__all__ = ["BY_NAME", "Attempt", "DeliveryError", "Message", "Notifier", "Outcome"]
 
 BY_NAME: dict[str, type[Notifier]] = {
     "webhook": Webhook,

@@ -1,6 +1,6 @@
 """What a notifier is: one destination's protocol, and nothing of retries, order or incidents' lives.
 
-`message` is pure and gives the exact body; `notify` does one exchange and says how it went. Whether and when to
+`message` is pure and gives the body; `notify` tells it and says how it went. Whether and when to
 try again is delivery's decision, made from the outcome.
 """
 
@@ -14,7 +14,7 @@ import aiohttp
 
 from sentinel.model import Notification, Reason, Severity
 
-__all__ = ["DeliveryError", "Message", "Notifier", "Outcome"]
+__all__ = ["Attempt", "DeliveryError", "Message", "Notifier", "Outcome"]
 
 
 class Outcome(enum.StrEnum):
@@ -62,6 +62,22 @@ class Message:
     """Fields that were cut to the destination's limits."""
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at telling a notification, as delivery knows it."""
+
+    event_id: str
+    """The same on every try of one notification."""
+    now: float
+    """Unix seconds."""
+    ref: str | None = None
+    """What an earlier call gave for the same incident: the destination's own reference for what it made of it. It is
+    kept in the transaction that marks that notification as delivered, and so survives a crash whenever that does."""
+    unsure_since: float | None = None
+    """An earlier try of this notification, not before this time, may have been processed unseen: look for what it
+    made before making another. None if there was none."""
+
+
 class Notifier(Protocol):
     """One destination. A dataclass whose fields are its settings, one line in `BY_NAME`."""
 
@@ -81,17 +97,13 @@ class Notifier(Protocol):
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """The body for a notification; `minimal` is the plain fallback after a refusal. Pure."""
 
-    async def notify(
-        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float, ref: str | None = None
-    ) -> str | None:
-        """One exchange. Gives the destination's reference for what it made, if it says one.
+    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
+        """Tell it. Gives the destination's reference for what it made of the incident, if there is a new one.
 
         Args:
             session: The destination's own, as `http.open_session` makes it.
             message: What `message` gave.
-            event_id: The same on every try of one notification.
-            now: Unix seconds.
-            ref: What an earlier call gave for the same incident.
+            attempt: What delivery knows of this try.
 
         Raises:
             DeliveryError: it did not work.

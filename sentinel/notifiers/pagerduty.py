@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 
 from sentinel.model import Notification, Reason, Secret, Severity
-from sentinel.notifiers.base import Message, Outcome
+from sentinel.notifiers.base import Attempt, Message, Outcome
 from sentinel.notifiers.http import Answer, HttpSettings, check, check_url, exchange, refused, retry_after
 from sentinel.notifiers.wording import Story, clean, cut, rfc3339, tell
 
@@ -72,18 +72,16 @@ class PagerDuty(HttpSettings):
         body = orjson.dumps(document | {"payload": payload, "client": "Sentinel"})
         return Message(body, ("summary",) if len(text) > 1024 else ())
 
-    async def notify(
-        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float, ref: str | None = None
-    ) -> str | None:
+    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Post it with the routing key; 202 means that it was taken in."""
         body = orjson.dumps({"routing_key": self.routing_key.reveal()} | orjson.loads(message.body))
         answer = await exchange(session, self, self.url, body=body, headers={"content-type": "application/json"})
         if answer.status == 429:
-            after = retry_after(answer.headers.get("Retry-After"), now)
+            after = retry_after(answer.headers.get("Retry-After"), attempt.now)
             raise refused(Outcome.THROTTLED, answer, self, answer.text, after=_PATIENCE if after is None else after)
         if answer.status == 400 and _about_the_key(answer):
             raise refused(Outcome.REJECTED_CONFIG, answer, self, answer.text)
-        check(answer, self, now)
+        check(answer, self, attempt.now)
         return None
 
 

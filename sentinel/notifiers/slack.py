@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 
 from sentinel.model import Notification, Reason, Secret, Severity
-from sentinel.notifiers.base import Message, Outcome
+from sentinel.notifiers.base import Attempt, Message, Outcome
 from sentinel.notifiers.http import HttpSettings, check, check_url, exchange, refused, retry_after
 from sentinel.notifiers.wording import Story, cut, tell
 
@@ -57,15 +57,13 @@ class Slack(HttpSettings):
             document["blocks"] = list(_blocks(story, sign, truncated))
         return Message(orjson.dumps(document), tuple(sorted(truncated)))
 
-    async def notify(
-        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float, ref: str | None = None
-    ) -> str | None:
+    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Post it. Slack says `ok`; anything else in a success comes from something that is not Slack."""
         headers = {"content-type": "application/json; charset=utf-8"}
         answer = await exchange(session, self, self.url.reveal(), body=message.body, headers=headers)
         if answer.status == 429:
-            raise refused(Outcome.THROTTLED, answer, self, "too many messages", after=_wait(answer, now))
-        check(answer, self, now, _OUTCOMES)
+            raise refused(Outcome.THROTTLED, answer, self, "too many messages", after=_wait(answer, attempt.now))
+        check(answer, self, attempt.now, _OUTCOMES)
         if answer.complete and answer.text.strip() != "ok":
             raise refused(Outcome.REJECTED_CONFIG, answer, self, f"not the answer of a Slack webhook: {answer.text}")
         return None

@@ -14,7 +14,7 @@ from typing import ClassVar, TextIO
 import aiohttp
 
 from sentinel.model import Notification, Reason, Severity
-from sentinel.notifiers.base import DeliveryError, Message, Outcome
+from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
 from sentinel.notifiers.wording import plain, shorten, tell
 
 __all__ = ["Stdout"]
@@ -45,9 +45,7 @@ class Stdout:
         short = shorten(text, _LIMIT)
         return Message(short.encode() + b"\n\n", ("text",) if short != text else ())
 
-    async def notify(
-        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float, ref: str | None = None
-    ) -> str | None:
+    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Write it, unless nobody reads."""
         if not _writable(sys.stdout):
             raise DeliveryError(Outcome.RETRY, "nobody reads standard output. It is tried again")

@@ -32,7 +32,7 @@ from sentinel.model import (
     Severity,
     fingerprint,
 )
-from sentinel.notifiers.base import Message
+from sentinel.notifiers.base import Attempt, Message
 from sentinel.notifiers.http import HttpSettings, check, check_url, exchange
 from sentinel.notifiers.wording import clean, rfc3339, shorten, tell
 
@@ -95,18 +95,17 @@ class Webhook(HttpSettings):
             body = _event(notification, incident, alerts)
         return Message(body, tuple(truncated))
 
-    async def notify(
-        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float, ref: str | None = None
-    ) -> str | None:
+    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Post it, signed with the time of this attempt."""
         headers = {name: value.reveal() for name, value in self.headers.items()}
+        event_id, timestamp = attempt.event_id, int(attempt.now)
         headers |= {"content-type": "application/json", "webhook-id": event_id, "idempotency-key": event_id}
-        headers["webhook-timestamp"] = str(int(now))
+        headers["webhook-timestamp"] = str(timestamp)
         if self.authorization is not None:
             headers["authorization"] = self.authorization.reveal()
         if keys := [key for key in (self.secret, self.previous_secret) if key is not None]:
-            headers["webhook-signature"] = sign(keys, event_id, int(now), message.body)
-        check(await exchange(session, self, self.url.reveal(), body=message.body, headers=headers), self, now)
+            headers["webhook-signature"] = sign(keys, event_id, timestamp, message.body)
+        check(await exchange(session, self, self.url.reveal(), body=message.body, headers=headers), self, attempt.now)
         return None
 
 

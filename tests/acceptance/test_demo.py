@@ -39,6 +39,7 @@ from sentinel.model import (
     fingerprint,
     ulid,
 )
+from sentinel.notifiers.base import Attempt
 from sentinel.notifiers.webhook import Webhook
 from sentinel.notifiers.wording import plain, tell
 from tests.servers import server
@@ -220,9 +221,9 @@ def told(reason: Reason = Reason.OPENED) -> Notification:
 async def post(receiver: Receiver, notification: Notification, secret: Secret | None = None) -> None:
     """What the daemon's own notifier sends."""
     notifier = Webhook(Secret(receiver.url), secret=secret)
-    message, event_id = notifier.message(notification), notification.event_id
+    message, attempt = notifier.message(notification), Attempt(notification.event_id, _wall())
     async with aiohttp.ClientSession() as session:
-        await notifier.notify(session, message, event_id=event_id, now=_wall(), ref=None)
+        await notifier.notify(session, message, attempt)
 
 
 def _wall() -> float:

@@ -15,7 +15,7 @@ import pytest
 from sentinel.delivery import BreakerState, Delivery, DeliverySettings
 from sentinel.metrics import Metrics
 from sentinel.model import Notification, Reason, Severity
-from sentinel.notifiers.base import DeliveryError, Message, Outcome
+from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
 from sentinel.outbox import Outbox, Row, RowState
 from tests.notifiers.stories import NOON, leak, notification, resolved
 
@@ -63,17 +63,17 @@ class Player:
         self.under_way = 0
         self.most_under_way = 0
         self.refs: list[str | None] = []
+        self.unsure: list[float | None] = []
 
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         if notification.incident.cause == "poison" and not minimal:
             raise KeyError("poison")
         return Message(b"minimal" if minimal else b"full")
 
-    async def notify(
-        self, session: aiohttp.ClientSession, message: Message, *, event_id: str, now: float, ref: str | None = None
-    ) -> str | None:
-        self.calls.append((round(now - NOON, 3), event_id, message.body == b"minimal"))
-        self.refs.append(ref)
+    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
+        self.calls.append((round(attempt.now - NOON, 3), attempt.event_id, message.body == b"minimal"))
+        self.refs.append(attempt.ref)
+        self.unsure.append(attempt.unsure_since)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
@@ -422,6 +422,15 @@ async def test_the_reference_that_a_destination_gave_comes_back_with_the_next_of
         it.put(event("1"), event("2", R), event("3", lane="b"))
         await asyncio.sleep(1)
     assert dict(zip(x.told, x.refs, strict=True)) == {"1": None, "2": "C1/17.2", "3": None}
+
+
+async def test_a_try_after_one_whose_answer_was_lost_knows_since_when_to_look() -> None:
+    x = Player(failure(Outcome.RETRY), failure(Outcome.AMBIGUOUS), None)
+    async with house(x=x) as it:
+        it.put(event("1"))
+        await asyncio.sleep(60)
+    assert x.told == ["1", "1", "1"]
+    assert x.unsure == [None, None, NOON]
 
 
 async def test_levels_show_what_waits_how_long_and_which_breaker_is_open() -> None:

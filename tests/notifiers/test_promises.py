@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from sentinel.model import Reason, Secret, Severity
-from sentinel.notifiers import BY_NAME, DeliveryError, Notifier, Outcome
+from sentinel.notifiers import BY_NAME, Attempt, DeliveryError, Notifier, Outcome
 from sentinel.notifiers.http import open_session
 from tests.notifiers.fakes import ROUTING_KEY, Fake, FakePagerDuty, FakeSlack, serving
 from tests.notifiers.stories import NOON, enormous, leak, notification
@@ -48,7 +48,7 @@ async def send(kind: str) -> AsyncIterator[Callable[..., Any]]:
             notifier = MAKE[kind](url)
             session = await stack.enter_async_context(open_session(notifier))
             message = notifier.message(story or notification(), minimal=minimal)
-            return await notifier.notify(session, message, event_id="msg_1", now=NOON)
+            return await notifier.notify(session, message, Attempt("msg_1", NOON))
 
         yield send
 

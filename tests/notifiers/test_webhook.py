@@ -10,6 +10,7 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from sentinel.model import Reason, Secret, Severity
+from sentinel.notifiers.base import Attempt
 from sentinel.notifiers.http import open_session
 from sentinel.notifiers.webhook import Webhook
 from tests.notifiers.fakes import Fake, serving
@@ -22,7 +23,7 @@ PLAIN = Webhook(url=Secret("https://hooks.example/x"))
 async def posted(fake: Fake, webhook: Webhook) -> tuple[bytes, dict[str, str]]:
     message = webhook.message(notification())
     async with open_session(webhook) as session:
-        await webhook.notify(session, message, event_id="msg_1", now=datetime.now(UTC).timestamp())
+        await webhook.notify(session, message, Attempt("msg_1", datetime.now(UTC).timestamp()))
     return message.body, {name.lower(): value for name, value in fake.headers[-1].items()}
 
 
