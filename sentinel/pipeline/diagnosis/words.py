@@ -1,9 +1,12 @@
-"""Numbers and times as people read them in a finding: 25 min, 3.1/min, 12:04 UTC."""
+"""Numbers and times as people read them in a finding: 25 min, 3.1/min, 1.5 GiB, 12:04 UTC."""
 
 from __future__ import annotations
 
-__all__ = ["clock_time", "count", "pace", "span"]
+from collections.abc import Sequence
 
+__all__ = ["clock_time", "count", "listed", "pace", "size", "span"]
+
+_SIZES = (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
@@ -30,6 +33,29 @@ def pace(per_second: float) -> str:
         if per_second * size >= 1:
             return f"{per_second * size:.3g}/{unit}"
     return f"{per_second * 3600:.3g}/h"
+
+
+def size(value: float) -> str:
+    """Bytes in the largest unit of which there is one.
+
+    >>> size(1610612736.0), size(64 * 2**20), size(12.0)
+    ('1.5 GiB', '64 MiB', '12 B')
+    """
+    for unit, bytes_ in _SIZES:
+        if value >= bytes_:
+            return f"{value / bytes_:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Names in a row, the rest as a number.
+
+    >>> listed(["a", "b", "c", "d", "e"]), listed(["a", "b"]), listed(["a"])
+    ('a, b, c and 2 more', 'a and b', 'a')
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def count(value: float) -> str:
