@@ -43,8 +43,11 @@ __all__ = [
     "default_rules",
 ]
 
-SNAPSHOT_VERSION = "1"
+SNAPSHOT_VERSION = "2"
 """Changes with the shape of what `snapshot` holds; another version is not read."""
+
+SAME_START = 30.0
+"""Seconds by which two estimates of a server's start may differ: whole seconds of uptime, clocks that are adjusted."""
 
 
 class SnapshotError(Exception):
@@ -59,6 +62,8 @@ class Step:
     notifications: tuple[Notification, ...] = ()
     findings: tuple[Finding, ...] = ()
     """Rules that began or ceased to fire: information for logs and pages, not for a pager."""
+    notes: tuple[str, ...] = ()
+    """What an operator may want to know of what was learnt, for the log."""
 
 
 @dataclass(slots=True)
@@ -68,6 +73,8 @@ class _Target:
     watches: dict[str, list[tuple[Rule, dict[object, Watch]]]]
     rule_findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
     time: float = float("-inf")
+    left: tuple[float, float | None] | None = None
+    """Time of the snapshot and start of the server then, until it is known whether the same one answers now."""
 
 
 class Pipeline:
@@ -88,7 +95,8 @@ class Pipeline:
     def feed(self, poll: Poll) -> Step:
         """Take a poll. One that is older than the target's newest is dropped."""
         target = self._targets.get(poll.target)
-        if target is None:
+        why = "" if target is None else _outdated(target, poll)
+        if target is None or why:
             target = self._targets[poll.target] = self._make(poll.target)
         if poll.time <= target.time:
             return Step()
@@ -99,7 +107,7 @@ class Pipeline:
         findings += [f for f in target.rule_findings.values() if f.severity > Severity.INFO]
         judged.update(rule.name for rule in self._settings.rules)
         changes = self._incidents.take(poll.target, poll.time, findings, judged)
-        return self._step(changes, poll.time, transitions)
+        return self._step(changes, poll.time, transitions, why)
 
     def advance(self, now: float) -> Step:
         """Do what falls due by time alone: reminders."""
@@ -170,6 +178,8 @@ class Pipeline:
         if version != SNAPSHOT_VERSION or shape != self._shape():
             raise SnapshotError("the snapshot is of other settings or of another version; starting cold")
         found: dict[str, _Target] = targets
+        for target in found.values():
+            target.left = target.time, _started(target.store)
         return found
 
     def _shape(self) -> str:
@@ -208,9 +218,32 @@ class Pipeline:
         else:
             target.rule_findings.pop(key, None)
 
-    def _step(self, changes: list[Change], now: float, transitions: list[Finding]) -> Step:
-        notifications = [n for change in changes for n in self._routing.take(change, now)]
-        return Step(tuple(change.incident for change in changes), tuple(notifications), tuple(transitions))
+    def _step(self, changes: list[Change], now: float, transitions: list[Finding], note: str) -> Step:
+        notifications = tuple(n for change in changes for n in self._routing.take(change, now))
+        incidents = tuple(change.incident for change in changes)
+        return Step(incidents, notifications, tuple(transitions), (note,) if note else ())
+
+
+def _started(store: SeriesStore) -> float | None:
+    """When the server was started, by its last word on it."""
+    uptime = store.one("redis_uptime_seconds")
+    return None if uptime is None else uptime.time - uptime.raw
+
+
+def _outdated(target: _Target, poll: Poll) -> str:
+    """Why what a snapshot holds of a target does not fit the server that answers now; empty if it does."""
+    if target.left is None:
+        return ""
+    saved, before = target.left
+    if poll.time <= saved:
+        return f"{poll.target}: the snapshot is of a time yet to come; the clock was set back"
+    started = next((poll.time - s.value for s in poll.samples if s.series.metric == "redis_uptime_seconds"), None)
+    if started is None:
+        return ""
+    target.left = None
+    if before is None or abs(started - before) <= SAME_START:
+        return ""
+    return f"{poll.target}: its server was restarted or replaced since the snapshot"
 
 
 def _matches(rule: Rule, track: Track) -> bool:
