@@ -4,29 +4,35 @@ Knows every room and lets each do its own work. It is the only place with tasks 
 logs, counts and outlives what goes wrong in a single poll. A bug in the pipeline is not outlived: the process ends,
 its manager starts it again, and the store holds what was due.
 
-A reload (SIGHUP) ends one `_serve` and begins another in the same process: the store, the reserved seats of targets
+A reload (SIGHUP) ends one `serve` and begins another in the same process: the store, the reserved seats of targets
 that did not change, what was learnt and what was told all stay. A file that cannot be read changes nothing.
+
+Whatever the pipeline is told, what follows goes through `commit`: there is no other way to a notification.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import Any
 
 from sentinel import __version__
+from sentinel.announce import announce
 from sentinel.clock import Clock
 from sentinel.config import ConfigError, Settings
 from sentinel.delivery import Delivery
 from sentinel.logs import Redactor, configure, log
 from sentinel.metrics import Metrics
-from sentinel.model import Incident, Notification, Reason, Seconds, Secret, Severity
+from sentinel.model import Incident, Poll, Seconds, Secret, Severity
+from sentinel.pace import keep_pace
 from sentinel.pipeline import Pipeline, SnapshotError, Step
 from sentinel.samplers.target import Target
+from sentinel.signals import Signals, Told
 from sentinel.store import Store, StoreError
 from sentinel.systemd import ServiceManager
 from sentinel.web import ListenError, TargetState, make_app, serve
@@ -34,8 +40,10 @@ from sentinel.web import ListenError, TargetState, make_app, serve
 __all__ = ["run"]
 
 SNAPSHOT_EVERY: Seconds = 60.0
-DRAIN: Seconds = 6.0
-"""How long due notifications may take at the end; with what else there is to do a stop takes less than 10 s."""
+DRAIN: Seconds = 4.0
+"""How long due notifications may take at the end. A commit and a close on a locked file take 2 s each on top."""
+LOOK_AGAIN: Seconds = 60.0
+"""A wall clock that is set forward makes something due before the wait for it is over: by so much at most."""
 DEFAULT_PORT = 9750
 """Of `http: listen:`; if it is taken, as by another Sentinel, any free port does."""
 
@@ -55,53 +63,20 @@ async def run(load: Callable[[], Settings]) -> None:
     """
     settings = load()
     redactor = Redactor()
-    clock = Clock()
     async with AsyncExitStack() as stack:
         _configure_logs(settings, redactor)
-        signals = stack.enter_context(_Signals(load))
+        signals = stack.enter_context(Signals())
         store = Store(settings.state_dir / "sentinel.db")
         await store.open()
         stack.push_async_callback(store.close)
-        daemon = _Daemon(clock, store, settings, ServiceManager())
+        daemon = _Daemon(Clock(), store, settings, ServiceManager())
         stack.push_async_callback(daemon.close_targets)
         await daemon.restore()
-        while await daemon.serve(signals):
-            _configure_logs(daemon.settings, redactor)
+        gc.freeze()
+        while (new := await daemon.serve(signals, load)) is not None:
+            _configure_logs(new, redactor)
+            daemon.adopt(new)
         log(_logger, logging.INFO, "Stopped")
-
-
-class _Signals:
-    """What the process was told: to stop, or to reload, with the settings that then hold."""
-
-    def __init__(self, load: Callable[[], Settings]) -> None:
-        self._load = load
-        self._told: asyncio.Queue[signal.Signals] = asyncio.Queue()
-
-    def __enter__(self) -> _Signals:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._told.put_nowait, number)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
-
-    async def next(self, daemon: _Daemon) -> Settings | None:
-        """New settings after a good reload, None to stop."""
-        while await self._told.get() is signal.SIGHUP:
-            daemon.manager.reloading(asyncio.get_running_loop().time())
-            try:
-                settings = await asyncio.to_thread(self._load)
-            except ConfigError as error:
-                log(_logger, logging.ERROR, "The new configuration cannot be used; the old one stays", why=str(error))
-                daemon.metrics.config_reloads.labels(outcome="refused").inc()
-                daemon.manager.ready("The last reload was refused: see the log")
-                continue
-            daemon.metrics.config_reloads.labels(outcome="ok").inc()
-            return settings
-        return None
 
 
 @dataclass
@@ -118,6 +93,8 @@ class _Daemon:
     _targets: dict[str, Target] = field(default_factory=dict)
     _sampled: dict[str, float] = field(default_factory=dict)
     _saved: float | None = None
+    _unsaved: str = ""
+    _served: bool = False
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -128,63 +105,85 @@ class _Daemon:
 
     async def restore(self) -> None:
         """Take up what an earlier process left: incidents and what was told of them, and what was learnt."""
-        now = self.now()
-        since = now - self.settings.pipeline.incidents.history
+        since = self.now() - self.settings.pipeline.incidents.history
         incidents = await self.store.live_incidents(resolved_since=since)
+        told = await self.store.told()
         snapshot = await self.store.load_snapshot()
+        self._say_of_the_store()
+        if snapshot.why:
+            log(_logger, logging.INFO, "Detectors start cold", why=snapshot.why)
+        self._take_up(snapshot.data, incidents, told)
+
+    def _take_up(self, snapshot: bytes | None, incidents: Sequence[Incident], told: Any) -> None:
         try:
-            self.pipeline.restore(snapshot=snapshot.data, incidents=incidents, told=await self.store.told())
+            self.pipeline.restore(snapshot=snapshot, incidents=incidents, told=told)
         except SnapshotError as error:
             log(_logger, logging.WARNING, "Detectors start cold", why=str(error))
-        else:
-            if snapshot.data is None and snapshot.why:
-                log(_logger, logging.INFO, "Detectors start cold", why=snapshot.why)
 
-    async def serve(self, signals: _Signals) -> bool:
-        """Run with the present settings until told otherwise. True after a reload, False to stop."""
-        settings = self.settings
+    async def serve(self, signals: Signals, load: Callable[[], Settings]) -> Settings | None:
+        """Run with the present settings until told otherwise. Gives new ones after a reload, None to stop.
+
+        In this order: no more polls, what is due is sent while delivery still works, what was learnt is kept.
+        """
         await self._open_targets()
+        settings = self.settings
         self.delivery = Delivery(self.store, settings.notifiers, settings.delivery, now=self.now, metrics=self.metrics)
-        new: Settings | None = None
         async with self._pages(), asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(work) for work in self._work()]
+            delivering = tasks.create_task(self.delivery.run())
+            watching = [tasks.create_task(work) for work in self._work()]
             self.manager.ready(f"Watching {len(settings.targets)} targets")
             self._say_what_is_watched()
-            new = await signals.next(self)
-            if new is None:
-                self.manager.stopping(DRAIN + 4)
-            for task in running:
+            new = await self._told(signals, load)
+            for task in watching:
                 task.cancel()
-        await self._save()
-        if new is None:
+            await asyncio.wait(watching)
             await self.delivery.drain(DRAIN)
-            return False
-        self._adopt(new)
-        return True
+            delivering.cancel()
+        await self._save()
+        return new
 
-    def _work(self) -> Iterator[Any]:
-        """Everything that goes on at the same time. Targets are staggered over their interval."""
-        yield self.delivery.run()
+    async def _told(self, signals: Signals, load: Callable[[], Settings]) -> Settings | None:
+        """New settings after a good reload, None to stop."""
+        while await signals.next() is Told.RELOAD:
+            self.manager.reloading(asyncio.get_running_loop().time())
+            try:
+                settings = await asyncio.to_thread(load)
+            except ConfigError as error:
+                log(_logger, logging.ERROR, "The new configuration cannot be used; the old one stays", why=str(error))
+                self.metrics.config_reloads.labels(outcome="refused").inc()
+                self.manager.ready("The last reload was refused: see the log")
+            else:
+                self.metrics.config_reloads.labels(outcome="ok").inc()
+                return settings
+        self.manager.stopping(10.0)
+        log(_logger, logging.INFO, "Stopping")
+        return None
+
+    def _work(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What goes on beside delivery. Targets are staggered over their interval."""
         yield self._keep_reminding()
         yield self._keep_saving()
         if self.manager.watchdog_interval is not None:
             yield self._keep_alive(self.manager.watchdog_interval)
-        for number, settings in enumerate(self.settings.targets):
-            offset = settings.interval * number / len(self.settings.targets)
-            yield self._keep_sampling(self._targets[settings.name], offset)
+        for number, target in enumerate(self.settings.targets):
+            skipped = self.metrics.polls_skipped.labels(target=target.name)
+            offset = target.interval * number / len(self.settings.targets)
+            yield keep_pace(target.interval, offset, partial(self._poll, self._targets[target.name]), skipped.inc)
 
-    def _adopt(self, settings: Settings) -> None:
+    def adopt(self, settings: Settings) -> None:
         """New settings: the pipeline goes on from where the old one was, where the two agree."""
-        old, self.settings = self.pipeline, settings
+        old, before, self.settings = self.pipeline, self.settings, settings
         self.pipeline = Pipeline(settings.pipeline)
-        try:
-            self.pipeline.restore(snapshot=old.snapshot(), incidents=old.incidents(), told=old.told())
-        except SnapshotError as error:
-            log(_logger, logging.WARNING, "Detectors start cold", why=str(error))
-        gone = self._targets.keys() - {target.name for target in settings.targets}
+        self._take_up(old.snapshot(), old.incidents(), old.told())
+        gone = {target.name for target in before.targets} - {target.name for target in settings.targets}
         self.pipeline.forget(gone)
         for name in gone:
             self.metrics.forget_target(name)
+            self._sampled.pop(name, None)
+        for name in before.notifiers.keys() - settings.notifiers.keys():
+            self.metrics.forget_destination(name)
+        if settings.state_dir != before.state_dir:
+            log(_logger, logging.WARNING, "A new state directory needs a restart", stays=str(before.state_dir))
         log(_logger, logging.INFO, "Reloaded", targets=len(settings.targets))
 
     async def _open_targets(self) -> None:
@@ -208,94 +207,69 @@ class _Daemon:
         async with AsyncExitStack() as stack:
             address = self.settings.http.address
             if address is not None:
-                app = make_app(self)
-                try:
-                    bound = await stack.enter_async_context(serve(app, *address))
-                except ListenError as error:
-                    if address[1] != DEFAULT_PORT:
-                        raise
-                    log(_logger, logging.WARNING, "Serving the pages on another port", why=str(error))
-                    bound = await stack.enter_async_context(serve(app, address[0], 0))
-                log(_logger, logging.INFO, "Serving /metrics, /healthz and /readyz", host=bound[0], port=bound[1])
+                await self._listen(stack, *address)
+            self._served = True
             yield
+
+    async def _listen(self, stack: AsyncExitStack, host: str, port: int) -> None:
+        """After a reload an address that is taken costs the pages, and not the watching."""
+        try:
+            bound = await stack.enter_async_context(serve(make_app(self), host, port))
+        except ListenError as error:
+            if port == DEFAULT_PORT:
+                log(_logger, logging.WARNING, "Serving the pages on another port", why=str(error))
+                bound = await stack.enter_async_context(serve(make_app(self), host, 0))
+            elif self._served:
+                log(_logger, logging.ERROR, "No pages are served until the next reload", why=str(error))
+                return
+            else:
+                raise
+        log(_logger, logging.INFO, "Serving /metrics, /healthz and /readyz", host=bound[0], port=bound[1])
 
     # Its tasks
 
-    async def _keep_sampling(self, target: Target, offset: Seconds) -> None:
-        """Poll at the target's interval, one poll at a time; those that would overlap are skipped and counted."""
-        loop = asyncio.get_running_loop()
-        name, interval = target.settings.name, target.settings.interval
-        due = loop.time() + offset
-        while True:
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            started = loop.time()
-            await self._poll(target)
-            self.metrics.poll_seconds.labels(target=name).observe(loop.time() - started)
-            missed = max(0, int((loop.time() - due) // interval))
-            if missed:
-                self.metrics.polls_skipped.labels(target=name).inc(missed)
-            due += interval * (missed + 1)
-
     async def _poll(self, target: Target) -> None:
-        name = target.settings.name
+        loop, name = asyncio.get_running_loop(), target.settings.name
+        started = loop.time()
         try:
             poll = await target.poll(self.now())
         except Exception as error:  # noqa: BLE001 - one bad read is logged, counted and waited out
             log(_logger, logging.ERROR, "A poll failed in a way it should not", target=name, error=repr(error))
             self.metrics.polls.labels(target=name, outcome="error").inc()
             return
+        self.metrics.poll_seconds.labels(target=name).observe(loop.time() - started)
         for note in target.notes():
             log(_logger, logging.WARNING, "Sampling changed", target=name, note=note)
-        down = next((s for s in poll.samples if s.series.metric == "sampler_up" and not s.value), None)
-        self.metrics.polls.labels(target=name, outcome="partial" if down else "ok").inc()
+        self.metrics.polls.labels(target=name, outcome=_outcome(poll)).inc()
         self.metrics.samples.labels(target=name).inc(len(poll.samples))
         self._sampled[name] = poll.time
-        await self._take(self.pipeline.feed(poll))
+        await self.commit(self.pipeline.feed(poll))
 
-    async def _take(self, step: Step) -> None:
-        """Commit what a step changed and have it delivered. A disk that fails is told, not died of."""
-        for finding in step.findings:
-            state = "began" if finding.firing else "ended"
-            log(
-                _logger,
-                logging.INFO,
-                f"Anomaly {state}",
-                target=finding.target,
-                rule=finding.source,
-                says=finding.summary,
-            )
+    async def commit(self, step: Step) -> None:
+        """Keep what a step changed, and have it delivered. A disk that fails is told, not died of."""
+        announce(step, self.metrics)
         if not step.incidents and not step.notifications:
             return
-        for notification in step.notifications:
-            _log_notification(notification)
-        for incident in step.incidents:
-            if incident.sequence == 1:
-                severity = incident.severity.name.lower()
-                self.metrics.incidents_opened.labels(cause=incident.cause, severity=severity).inc()
-                log(_logger, logging.INFO, "Incident opened", ref=incident.ref, cause=incident.cause, severity=severity)
         try:
             await self.store.commit(step.incidents, step.notifications, self.now())
         except StoreError as error:
             self.metrics.store_failures.inc()
-            log(
-                _logger,
-                logging.ERROR,
-                "The state could not be saved; notifications go out all the same",
-                why=str(error),
-            )
+            log(_logger, logging.ERROR, "Not saved, and sent all the same", why=str(error))
+        self._say_of_the_store()
         self._due.set()
         self.delivery.wake()
 
     async def _keep_reminding(self) -> None:
         """What falls due by time alone."""
         while True:
-            deadline = self.pipeline.next_deadline()
             self._due.clear()
-            wait = None if deadline is None else max(0.0, deadline - self.now())
+            deadline = self.pipeline.next_deadline()
+            wait = LOOK_AGAIN if deadline is None else min(LOOK_AGAIN, max(0.0, deadline - self.now()))
             try:
-                await asyncio.wait_for(self._due.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._due.wait()
             except TimeoutError:
-                await self._take(self.pipeline.advance(self.now()))
+                await self.commit(self.pipeline.advance(self.now()))
 
     async def _keep_saving(self) -> None:
         while True:
@@ -303,18 +277,31 @@ class _Daemon:
             await self._save()
 
     async def _save(self) -> None:
+        """Keep what was learnt. A disk that goes on failing is told once."""
+        self._say_of_the_store()
+        why = ""
         try:
             await self.store.save_snapshot(self.pipeline.snapshot(), self.now())
-        except StoreError as error:
-            self.metrics.store_failures.inc()
-            log(_logger, logging.ERROR, "What was learnt could not be saved", why=str(error))
-        else:
             self._saved = self.now()
+        except StoreError as error:
+            why = str(error)
+            self.metrics.store_failures.inc()
+        if why and why != self._unsaved:
+            log(_logger, logging.ERROR, "What was learnt could not be saved", why=why)
+        elif self._unsaved and not why:
+            log(_logger, logging.INFO, "What was learnt is saved again")
+        self._unsaved = why
 
     async def _keep_alive(self, interval: Seconds) -> None:
         while True:
             self.manager.alive()
             await asyncio.sleep(interval)
+
+    def _say_of_the_store(self) -> None:
+        """What the store found and did on the way, once."""
+        for note in self.store.notes:
+            log(_logger, logging.WARNING, "About the state file", note=note)
+        self.store.notes.clear()
 
     def _say_what_is_watched(self) -> None:
         for target in self.settings.targets:
@@ -352,7 +339,7 @@ class _Daemon:
 
     def degraded(self) -> Sequence[str]:
         """Why the daemon is less than well."""
-        reasons = [self.store.failing] if self.store.failing else []
+        reasons = [reason for reason in (self.store.failing, self._unsaved) if reason]
         if self.clock.held_back > 1:
             reasons.append(f"the wall clock was set back; it is {self.clock.held_back:.0f} s behind")
         return reasons
@@ -362,21 +349,10 @@ class _Daemon:
         return self.pipeline.incidents()
 
 
-def _log_notification(notification: Notification) -> None:
-    incident = notification.incident
-    level = logging.INFO if notification.reason is Reason.RESOLVED else logging.WARNING
-    log(
-        _logger,
-        level,
-        "Notifying",
-        destination=notification.destination,
-        reason=notification.reason,
-        target=incident.target,
-        cause=incident.cause,
-        severity=incident.severity.name.lower(),
-        ref=incident.ref,
-        says=incident.finding.summary,
-    )
+def _outcome(poll: Poll) -> str:
+    """`ok`, or why the first sampler that failed did."""
+    failed = (dict(sample.series.labels) for sample in poll.samples if sample.series.metric == "sampler_failed")
+    return next((labels["reason"] for labels in failed), "ok")
 
 
 def _configure_logs(settings: Settings, redactor: Redactor) -> None:

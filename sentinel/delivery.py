@@ -132,7 +132,6 @@ class Delivery:
         self._settings = settings
         self._now = now
         self._report = report = _Report(metrics, now)
-        self._running = False
         self._couriers = {
             name: _Courier(name, notifier, journal, settings, now, random or Random(), report)
             for name, notifier in notifiers.items()
@@ -140,17 +139,13 @@ class Delivery:
 
     async def run(self) -> None:
         """Send until cancelled. What was under way then is pending again, and may arrive twice with the same id."""
-        self._running = True
-        try:
-            async with asyncio.TaskGroup() as group:
-                for courier in self._couriers.values():
-                    group.create_task(courier.run())
-                while True:
-                    await self._journal.tidy(self._now())
-                    await self._expire_parked()
-                    await asyncio.sleep(_TICK)
-        finally:
-            self._running = False
+        async with asyncio.TaskGroup() as group:
+            for courier in self._couriers.values():
+                group.create_task(courier.run())
+            while True:
+                await self._journal.tidy(self._now())
+                await self._expire_parked()
+                await asyncio.sleep(_TICK)
 
     def wake(self) -> None:
         """There may be new rows."""
@@ -158,19 +153,16 @@ class Delivery:
             courier.wake()
 
     async def drain(self, within: Seconds) -> None:
-        """Try all that may be sent now, for at most `within`. Rows that back off stay for the next start.
+        """Wait, while `run` runs, until all that may be sent now was tried, for at most `within`.
 
-        Better called while `run` still runs: then nothing that is under way is broken off. After it has ended, this
-        sends by itself.
+        To be called before `run` is cancelled, so that nothing is broken off that would end by itself, and so come
+        twice. Rows that back off stay for the next start.
         """
         self.wake()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within), asyncio.TaskGroup() as group:
-                senders = [] if self._running else [group.create_task(c.run()) for c in self._couriers.values()]
+            async with asyncio.timeout(within):
                 for courier in self._couriers.values():
                     await courier.idle.wait()
-                for sender in senders:
-                    sender.cancel()
 
     def standings(self) -> dict[str, Standing]:
         """How each destination stands."""

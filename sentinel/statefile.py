@@ -20,6 +20,9 @@ __all__ = ["StateFile", "UnusableError", "is_damage", "make_directory", "read_ou
 
 T = TypeVar("T")
 
+LOCKED_FOR = 2.0
+"""Seconds to wait for another program that holds the file; alerts wait with us, and so does a stop."""
+
 
 class UnusableError(Exception):
     """The file must not be used: another daemon has it, or it is not ours."""
@@ -85,7 +88,7 @@ class StateFile:
         if not self._checked and self._damaged():
             self._rename_aside()
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=LOCKED_FOR, isolation_level=None, check_same_thread=False)
         self._connection = connection
         self._claim(connection)
         for pragma in (

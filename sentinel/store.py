@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -169,12 +169,16 @@ class Store:
     async def commit(self, incidents: Sequence[Incident], notifications: Sequence[Notification], now: float) -> None:
         """Keep incidents and put notifications into the outbox: all or nothing, and on the disk on return.
 
-        A notification whose event id is known changes nothing, whatever became of it.
+        A notification whose event id is known changes nothing, whatever became of it. Who is cancelled meanwhile
+        waits for the end: what is on the disk is in the outbox too.
 
         Raises:
             StoreError: the disk did not take it. The notifications are in the outbox all the same, and all is
                 written as soon as the disk works again; until then a restart would lose it.
         """
+        await _whole(self._commit(incidents, notifications, now))
+
+    async def _commit(self, incidents: Sequence[Incident], notifications: Sequence[Notification], now: float) -> None:
         rows = [Row(notification, now, now, size=len(_json(notification))) for notification in notifications]
         entries = [(_entry(row), _told(row)) for row in rows]
         kept = [_incident(incident) for incident in incidents]
@@ -294,7 +298,7 @@ class Store:
     async def _write(self, work: _Work[T], *, patient: bool = False) -> T:
         """One transaction: first what earlier ones could not write, then this.
 
-        A disk that fails is asked again every few seconds only, unless `patient`: a locked file costs 5 s a
+        A disk that fails is asked again every few seconds only, unless `patient`: a locked file costs 2 s a
         try.
         """
         loop = asyncio.get_running_loop()
@@ -397,6 +401,17 @@ class Store:
 
 _NOTIFICATIONS = TypeAdapter(Notification)
 _INCIDENTS = TypeAdapter(Incident)
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Await work to its end; a cancellation that comes meanwhile is raised then."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        _ = task.cancelled() or task.exception()  # else the loop complains that nobody looked at it
+        raise
 
 
 def _nothing(connection: sqlite3.Connection) -> None:
