@@ -14,7 +14,9 @@ from sentinel.model import Finding, Poll
 from sentinel.pipeline.diagnosis.backlog import Backlog
 from sentinel.pipeline.diagnosis.base import Cause, View
 from sentinel.pipeline.diagnosis.churn import Churn
+from sentinel.pipeline.diagnosis.clock_skew import ClockSkew
 from sentinel.pipeline.diagnosis.exhaustion import Exhaustion
+from sentinel.pipeline.diagnosis.failing_jobs import FailingJobs
 from sentinel.pipeline.diagnosis.flood import Flood
 from sentinel.pipeline.diagnosis.frozen import Frozen
 from sentinel.pipeline.diagnosis.latency import Latency
@@ -40,7 +42,9 @@ BY_NAME: dict[str, type[Any]] = {
         Latency,
         Stall,
         Backlog,
+        FailingJobs,
         LostWorkers,
+        ClockSkew,
     )
 }
 """The causes, in the order in which they are judged."""

@@ -1,48 +1,92 @@
 """Backlog: more work arrives than is done, and the queue grows without end in sight.
 
 Judged on the queue's *floor* over a few readings: a healthy queue comes down to its usual low again and again,
-however high it jumps in between; a backlog does not.
+however high it jumps in between; a backlog does not. Noticed as soon as the floor rises beyond chance, which is
+information; a warning when it has gone on rising for `for_`, or when less is completed than the queue is used to
+while work waits, or when the oldest job has waited longer than the objective (`slo`) that was set for the queue.
 
 What imitates it, and what separates them:
 
-* a nightly bulk: the depth jumps once and then falls (the floor is high, but it is not rising);
+* a bulk that is enqueued within minutes and then worked off: it rises for less than `for_`, and once it falls it is
+  information with the time at which it will be gone;
+* a nightly bulk: the same hour of former days was as deep;
 * a rolling restart: short;
-* a peak of the day: the floor stays within what has been seen before.
+* a peak of the day: the floor stays within what has been seen before;
+* jobs of the future: only those that could be taken now count, where the system tells them apart.
 
-Source: reference/incidents.md 1.3 F1-F7 and 1.4.
+Without a day of history the nightly bulk is unknown: if it is enqueued for longer than `for_`, the first one warns.
+
+Source: reference/incidents.md 1.3 F1-F7 and 1.4; Mann (1945) and Kendall (1975) for the rise; F1 and F2 for judging
+by the queue and not by the server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from detectors.trend import mann_kendall
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
+from sentinel.pipeline.diagnosis.habit import Habit
+from sentinel.pipeline.diagnosis.queues import QueueReading, queue_readings
 from sentinel.pipeline.diagnosis.words import clock_time, count, pace, span
-from sentinel.pipeline.series import Track
+from sentinel.pipeline.series import Track, Window
 
 __all__ = ["Backlog"]
+
+DEEPER = 1.5
+"""A floor half again as high as on former days is news."""
+SLOWED = 0.7
+"""Part of the usual completions while work waits; the lab's and the simulation's fleets vary by 5-20 %."""
+FADE = 0.001
+"""Of the way down to the present floor, a reading: half of it in about 700."""
+MOST = 40
+"""Readings that the rank test looks at, evenly spaced: its cost rises with their square."""
+WEIGHT = 0.02
+"""Of a reading in the usual completions: the memory is about fifty readings with work waiting."""
 
 
 @dataclass(slots=True)
 class _Queue:
+    habit: Habit = field(default_factory=Habit)
+    """Floors of former days."""
     usual: float = 0.0
     """Highest floor seen in quiet times; fades slowly."""
+    capacity: float | None = None
+    """Completions a second while work waits, in quiet times."""
     seen: int = 0
     since: float | None = None
     peak: float = 0.0
 
 
+class _Growth(NamedTuple):
+    """How the depth has moved over some readings."""
+
+    rate: float
+    """Jobs a second."""
+    rising: bool
+    """Beyond chance."""
+
+
+def _growth(window: Window, significance: float) -> _Growth:
+    times, values = window
+    if len(values) < 2:
+        return _Growth(0.0, False)
+    step = -(-len(values) // MOST)
+    tendency = mann_kendall(values[::-step][::-1])
+    rate = float((values[-1] - values[0]) / max(1e-9, times[-1] - times[0]))
+    return _Growth(rate, bool(tendency.z > 0 and tendency.p <= significance))
+
+
 @dataclass
 class Backlog:
-    """A queue's floor is above anything usual and significantly rising."""
+    """A queue's floor is above anything usual and significantly rising, or its jobs wait for too long."""
 
     name: ClassVar[str] = "backlog"
     needs: ClassVar[tuple[str, ...]] = ("queue_depth",)
-    windows: ClassVar[tuple[str, ...]] = ("queue_depth",)
+    windows: ClassVar[tuple[str, ...]] = ("queue_depth", "queue_eligible")
 
     floor_polls: int = 6
     """Readings over which the floor is taken."""
@@ -51,73 +95,138 @@ class Backlog:
     significance: float = 1e-3
     """Of the Mann-Kendall test: ten readings that rise without a break have p = 1/3,628,800."""
     at_least: float = 20.0
-    """Jobs below which nothing is said."""
+    """Jobs below which nothing is said, unless they wait for longer than the objective."""
+    for_: Seconds = 300.0
+    """A rise for this long is a warning."""
     critical_after: Seconds = 900.0
-    """A backlog that has grown for this long is critical."""
+    """A rise for this long is critical."""
+    slo: Mapping[str, Seconds] = field(default_factory=dict)
+    """How long a job may wait, by queue; `*` for all others. Needs a job system that tells the age."""
     warm_up: int = 30
 
     _queues: dict[Labels, _Queue] = field(default_factory=dict, init=False, repr=False)
 
     def judge(self, view: View) -> Iterable[Finding]:
-        """Fires once a queue until its floor is back at what is usual."""
+        """Fires once a queue until its floor is back at what is usual and its jobs are as young as they should be."""
         stalled = {finding.subject for finding in view.found.get("stall", ())}
-        for track in view.each("queue_depth"):
-            queue = self._queues.setdefault(track.labels, _Queue())
-            queue.seen += 1
-            floor = min(track.last(self.floor_polls))
-            if queue.since is None:
-                queue.since = self._begin(queue, track, floor, view.steady_since)
-            elif floor <= max(queue.usual, queue.peak / 4):
+        for reading in queue_readings(view):
+            queue = self._queues.setdefault(reading.labels, _Queue())
+            track = view.store.one(reading.series, reading.labels)
+            if track is None:
+                continue
+            self._follow(queue, track, view)
+            limit = self.slo.get(reading.name, self.slo.get("*"))
+            overdue = limit is not None and reading.oldest is not None and reading.oldest > limit
+            if queue.since is None and not overdue:
+                self._learn(queue, reading)
+            elif reading.name not in stalled:
+                yield self._finding(view, reading, queue, self._moves(queue, track, view), limit if overdue else None)
+
+    def _follow(self, queue: _Queue, track: Track, view: View) -> None:
+        """Whether the floor has left the usual, or has come back."""
+        floor = min(track.last(self.floor_polls))
+        high = floor >= max(self.at_least, 2 * queue.usual)
+        queue.seen += 1
+        if queue.since is not None:
+            queue.peak = max(queue.peak, floor)
+            if floor <= max(queue.usual, queue.peak / 4):
                 queue.since, queue.peak = None, 0.0
-            if queue.since is None:
-                queue.usual = max(floor, queue.usual - 0.001 * (queue.usual - floor))
-            elif track.label("queue") not in stalled:
-                queue.peak = max(queue.peak, floor)
-                yield self._finding(view, queue, track)
+        elif high and queue.seen >= self.warm_up:
+            queue.since = self._began(queue, track, floor, view)
+        if not high:
+            queue.usual = max(floor, queue.usual - FADE * (queue.usual - floor))
+        queue.habit.learn(view.now, floor)
 
-    def _begin(self, queue: _Queue, track: Track, floor: float, steady_since: float) -> float | None:
-        """When the growth began, if it is one."""
-        if queue.seen < self.warm_up or floor < max(self.at_least, 2 * queue.usual):
+    def _began(self, queue: _Queue, track: Track, floor: float, view: View) -> float | None:
+        """When the rise began, if it is one and no habit of this hour."""
+        times, values = track.window(view.steady_since)
+        if len(values) < self.trend_polls or floor <= DEEPER * queue.habit.usual(view.now):
             return None
-        times, values = track.window(steady_since)
-        if len(values) < self.trend_polls:
-            return None
-        tendency = mann_kendall(values[-self.trend_polls :])
-        rising = tendency.z > 0 and tendency.p <= self.significance
-        return float(times[-self.trend_polls]) if rising else None
+        first = -self.trend_polls
+        return float(times[first]) if _growth((times[first:], values[first:]), self.significance).rising else None
 
-    def _finding(self, view: View, queue: _Queue, track: Track) -> Finding:
-        name, depth, since = track.label("queue"), track.raw, queue.since or view.now
+    def _moves(self, queue: _Queue, track: Track, view: View) -> _Growth:
+        """How it moves of late: over the second half of the time since it began, at least `trend_polls` readings, and
+        not back over the newest of them."""
         times, values = track.window(0.0)
-        first = max(0, len(values) - self.trend_polls)
-        growth = float((values[-1] - values[first]) / max(1e-9, times[-1] - times[first]))
-        pressing = growth > 0 and view.now - since >= self.critical_after
+        since = view.now if queue.since is None else (queue.since + view.now) / 2
+        first = min(int(times.searchsorted(since)), max(0, len(times) - self.trend_polls))
+        newest = max(0, len(times) - self.trend_polls)
+        if values[-1] < values[newest]:
+            first = newest
+        return _growth((times[first:], values[first:]), self.significance)
+
+    @staticmethod
+    def _learn(queue: _Queue, reading: QueueReading) -> None:
+        """What is completed while work waits, in quiet times."""
+        if reading.completed is not None and reading.waiting > 0:
+            before = reading.completed if queue.capacity is None else queue.capacity
+            queue.capacity = before + WEIGHT * (reading.completed - before)
+
+    def _severity(self, queue: _Queue, reading: QueueReading, growth: _Growth, lasted: Seconds, late: bool) -> Severity:
+        worse = growth.rising and growth.rate > 0
+        if worse and (lasted >= self.critical_after or late):
+            return Severity.CRITICAL
+        slowed = (
+            reading.completed is not None
+            and queue.capacity is not None
+            and reading.completed < SLOWED * queue.capacity
+            and lasted >= self.for_ / 5
+        )
+        return Severity.WARNING if late or (worse and (lasted >= self.for_ or slowed)) else Severity.INFO
+
+    def _finding(
+        self, view: View, reading: QueueReading, queue: _Queue, growth: _Growth, overdue: Seconds | None
+    ) -> Finding:
+        name, waiting = reading.name, reading.waiting
+        since = view.now - (reading.oldest or 0.0) if queue.since is None else queue.since
+        lasted = view.now - since
         return Finding(
             target=view.target,
             source=self.name,
             kind="cause",
-            severity=Severity.CRITICAL if pressing else Severity.WARNING,
+            severity=self._severity(queue, reading, growth, lasted, overdue is not None),
             time=view.now,
             firing=True,
-            summary=(
-                f"{count(depth)} jobs wait in {name}, {'+' + pace(growth) if growth > 0 else 'falling'} since "
-                f"{clock_time(since)}; usually it comes down to {count(queue.usual)} or less."
-            ),
+            summary=" ".join(_sentences(reading, queue, growth, since, overdue)),
             subject=name,
-            value=depth,
+            value=waiting,
             threshold=max(self.at_least, 2 * queue.usual),
-            evidence=(
-                Evidence("jobs waiting", depth, "", f"down to {count(queue.usual)} now and then"),
-                Evidence("growth", growth, "1/s", "not above 0 for long"),
-                Evidence("growing for", view.now - since, "s"),
-            ),
+            evidence=tuple(_evidence(reading, queue, growth, lasted, overdue)),
             first_action=(
                 f"Add workers for {name} or find what slows them; check what began to fill it at {clock_time(since)}."
             ),
             ruled_out=(
-                "not a bulk that drains: it is still rising" if growth > 0 else "not over: above the usual level",
-                f"not a short pause of the workers: it has lasted {span(view.now - since)}",
+                "not a bulk that drains: it is still rising" if growth.rate > 0 else "not over: above the usual level",
+                f"not a short pause of the workers: it has lasted {span(lasted)}",
             ),
             affected=(f"queue {name}",),
             since=since,
         )
+
+
+def _sentences(
+    reading: QueueReading, queue: _Queue, growth: _Growth, since: float, overdue: Seconds | None
+) -> Iterable[str]:
+    name, waiting = reading.name, reading.waiting
+    if growth.rate > 0:
+        moves = f"+{pace(growth.rate)} since {clock_time(since)}"
+    elif growth.rate < 0:
+        moves = f"falling by {pace(-growth.rate)}, empty in about {span(waiting / -growth.rate)}"
+    else:
+        moves = f"as many as before, since {clock_time(since)}"
+    yield f"{count(waiting)} jobs wait in {name}, {moves}; usually it comes down to {count(queue.usual)} or less."
+    if overdue is not None and reading.oldest is not None:
+        yield f"The oldest has waited {span(reading.oldest)}; the objective is {span(overdue)}."
+
+
+def _evidence(
+    reading: QueueReading, queue: _Queue, growth: _Growth, lasted: Seconds, overdue: Seconds | None
+) -> Iterable[Evidence]:
+    yield Evidence("jobs waiting", reading.waiting, "jobs", f"down to {count(queue.usual)} now and then")
+    yield Evidence("growth", growth.rate, "jobs/s", "not above 0 for long")
+    yield Evidence("above the usual for", lasted, "s")
+    if reading.oldest is not None:
+        yield Evidence("oldest job", reading.oldest, "s", "" if overdue is None else f"up to {overdue:.0f}")
+    if reading.completed is not None and queue.capacity is not None:
+        yield Evidence("completed", reading.completed, "jobs/s", f"about {queue.capacity:.3g} while work waits")
