@@ -240,6 +240,8 @@ class _Courier:
                         await self._work.wait()
 
     def _open_session(self) -> aiohttp.ClientSession:
+        if getattr(self._notifier, "insecure_skip_verify", False):
+            log(_logger, logging.WARNING, "Certificates are not checked", destination=self.name)
         try:
             return open_session(self._notifier)
         except OSError as error:
@@ -453,6 +455,8 @@ class _Report:
         self._metrics.delivery_lag_seconds.labels(destination=row.destination).observe(lag)
         if self._trouble.pop(row.destination, None) is not None:
             log(_logger, logging.INFO, "A destination works again", destination=row.destination)
+        for template in message.failed_templates:
+            self._metrics.template_errors.labels(destination=row.destination, template=template).inc()
         cut = {"cut": ",".join(message.truncated)} if message.truncated else {}
         log(_logger, logging.INFO, "Notified", **_fields(row), lag=round(lag, 3), **cut)
 

@@ -77,6 +77,10 @@ class Metrics:
         self.breaker_state = gauge("breaker_state", "0 closed, 1 half open, 2 open.", "destination")
         self.dead_letters = counter("dead_letters_total", "Rows given up on.", "destination", "reason")
 
+        self.template_errors = counter(
+            "template_errors_total", "Templates that failed, built-in words in their place.", "destination", "template"
+        )
+
         self.store_failures = counter("store_failures_total", "Transactions that the disk refused.")
         self.config_reloads = counter("config_reloads_total", "Reloads of the configuration.", "outcome")
         self.snapshot_age_seconds = gauge("snapshot_age_seconds", "Age of the newest snapshot of detector state.")

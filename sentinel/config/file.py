@@ -23,6 +23,7 @@ from sentinel.config.shapes import Family, Shapes
 from sentinel.delivery import DeliverySettings
 from sentinel.notifiers import BY_NAME as NOTIFIERS
 from sentinel.notifiers.base import Notifier
+from sentinel.notifiers.voice import Links
 from sentinel.pipeline import default_rules
 from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
 from sentinel.pipeline.settings import IncidentSettings, Route, Rule
@@ -79,6 +80,8 @@ class File:
     """Who can be told, by name, each with the destinations where they are told."""
     routes: tuple[Route, ...] = ()
     """Who hears of what; if there are none, every receiver hears of everything."""
+    links: Links = field(default_factory=Links)
+    """Where readers of messages find more; each destination may have its own instead."""
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
     """Detectors on single metrics. What is given here replaces the rules that are there by default."""
     causes: Causes = field(default_factory=Causes)  # type: ignore[valid-type]

@@ -28,6 +28,7 @@ from sentinel.config.scalars import Context
 from sentinel.config.scale import scaled
 from sentinel.config.settings import Overrides, Settings
 from sentinel.notifiers.base import Notifier
+from sentinel.notifiers.voice import Links, Voice
 from sentinel.pipeline.settings import Destination, PipelineSettings, Route
 
 __all__ = ["load"]
@@ -84,7 +85,7 @@ def _validate(document: Document, context: Context) -> File:
 
 
 def _settings(file: File, environment: Mapping[str, str]) -> Settings:
-    receivers = file.receivers or {"stdout": (NOTIFIERS["stdout"](),)}
+    receivers = _linked(file.receivers or {"stdout": (NOTIFIERS["stdout"](),)}, file.links)
     return Settings(
         pipeline=_pipeline(file, receivers),
         targets=tuple(replace(target, census=scaled(target.census, file.time_scale)) for target in file.targets),
@@ -95,6 +96,17 @@ def _settings(file: File, environment: Mapping[str, str]) -> Settings:
         state_dir=file.state_dir or _state_dir(environment, _watched(file)),
         time_scale=file.time_scale,
     )
+
+
+def _linked(receivers: Mapping[str, tuple[Notifier, ...]], links: Links) -> Mapping[str, tuple[Notifier, ...]]:
+    """The file's links for every destination that has none of its own."""
+    return {
+        name: tuple(
+            replace(notifier, links=links) if isinstance(notifier, Voice) and notifier.links == Links() else notifier
+            for notifier in notifiers
+        )
+        for name, notifiers in receivers.items()
+    }
 
 
 def _pipeline(file: File, receivers: Mapping[str, tuple[Notifier, ...]]) -> PipelineSettings:

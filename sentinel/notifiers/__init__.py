@@ -7,6 +7,7 @@ one file, one line here, one test file, one paragraph in the docs.
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
 from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.slack import Slack
+from sentinel.notifiers.slack_app import SlackApp
 from sentinel.notifiers.stdout import Stdout
 from sentinel.notifiers.webhook import Webhook
 
@@ -15,6 +16,7 @@ __all__ = ["BY_NAME", "Attempt", "DeliveryError", "Message", "Notifier", "Outcom
 BY_NAME: dict[str, type[Notifier]] = {
     "webhook": Webhook,
     "slack": Slack,
+    "slack_app": SlackApp,
     "pagerduty": PagerDuty,
     "stdout": Stdout,
 }

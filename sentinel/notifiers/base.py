@@ -60,6 +60,8 @@ class Message:
     body: bytes
     truncated: tuple[str, ...] = ()
     """Fields that were cut to the destination's limits."""
+    failed_templates: tuple[str, ...] = ()
+    """Templates in whose place the built-in words stand."""
 
 
 @dataclass(frozen=True, slots=True)

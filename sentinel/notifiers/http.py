@@ -26,6 +26,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from sentinel import __version__
 from sentinel.model import Secret
 from sentinel.notifiers.base import DeliveryError, Outcome
+from sentinel.notifiers.voice import Voice
 from sentinel.notifiers.wording import clean, cut
 
 __all__ = ["Answer", "HttpSettings", "check", "check_url", "exchange", "open_session", "redact", "retry_after"]
@@ -64,7 +65,7 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class HttpSettings:
+class HttpSettings(Voice):
     """How a destination is reached: what all HTTP notifiers have in common.
 
     Args:
@@ -72,6 +73,8 @@ class HttpSettings:
             loopback address (127.0.0.1, [::1], localhost) is always allowed: first tries and laboratories use it.
         deny_private_networks: Refuse every address that is not public.
         ca_file: Certificates to trust instead of the system's.
+        insecure_skip_verify: Trust any certificate. Whoever is in between can then read the tokens; a log line says so
+            at each start.
         client_cert_file: Certificate (and key, unless `client_key_file`) to show to the server.
         client_key_file: Key of that certificate.
         proxy_url: Proxy for this destination.
@@ -81,6 +84,7 @@ class HttpSettings:
     allow_http: bool = False
     deny_private_networks: bool = False
     ca_file: Path | None = None
+    insecure_skip_verify: bool = False
     client_cert_file: Path | None = None
     client_key_file: Path | None = None
     proxy_url: Secret | None = None
@@ -152,7 +156,7 @@ async def exchange(
     settings: HttpSettings,
     url: str,
     *,
-    body: bytes,
+    body: bytes | None = None,
     headers: Mapping[str, str],
     method: str = "POST",
 ) -> Answer:
@@ -357,9 +361,16 @@ def _is_loopback(host: str) -> bool:
 
 
 def _tls(settings: HttpSettings) -> ssl.SSLContext | bool:
-    if settings.ca_file is None and settings.client_cert_file is None:
+    if settings.ca_file is None and settings.client_cert_file is None and not settings.insecure_skip_verify:
         return True
+    return tls_context(settings)
+
+
+def tls_context(settings: HttpSettings) -> ssl.SSLContext:
+    """What certificates are trusted and shown."""
     context = ssl.create_default_context(cafile=settings.ca_file)
+    if settings.insecure_skip_verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if settings.client_cert_file is not None:
         context.load_cert_chain(settings.client_cert_file, settings.client_key_file)
     return context

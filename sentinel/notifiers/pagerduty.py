@@ -1,11 +1,13 @@
 """PagerDuty by the Events API v2: one alert an incident, kept by its dedup key.
 
-Knows events and their answers. Every send is idempotent: a trigger with the key of an open alert updates it, and a
-resolve without an open alert is dropped. Source: reference/delivery.md 3.1.
+Knows events and their answers. Every send is idempotent: a trigger with the key of an open alert updates it, and an
+acknowledge or resolve without an open alert is dropped. So is one by another routing key than the alert was opened
+with: the reference that delivery keeps is a hash of that key. Source: reference/delivery.md 3.1.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,14 +15,19 @@ import aiohttp
 import orjson
 
 from sentinel.model import Notification, Reason, Secret, Severity
-from sentinel.notifiers.base import Attempt, Message, Outcome
+from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
 from sentinel.notifiers.http import Answer, HttpSettings, check, check_url, exchange, refused, retry_after
-from sentinel.notifiers.wording import Story, clean, cut, rfc3339, tell
+from sentinel.notifiers.wording import Story, clean, cut, rfc3339
 
 __all__ = ["PagerDuty"]
 
 _SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
+_ACTIONS = {"resolved": "resolve", "acknowledged": "acknowledge"}
 _ITEMS = 50
+_ORPHANED = (
+    "the alert was opened with a routing key that is no longer configured, and only that one can close it. Close it by "
+    "hand, or set previous_routing_key"
+)
 _PATIENCE = 30.0
 """Seconds to wait after a 429 that names none; the vendor advises minutes between a few tries."""
 
@@ -31,6 +38,7 @@ class PagerDuty(HttpSettings):
 
     Args:
         routing_key: Integration key of a service, or of an event orchestration.
+        previous_routing_key: The one before: alerts that it opened are still updated and resolved by it.
         min_severity: Incidents that never reached it are not told here. Critical by default: it wakes people.
         url: Where events go; accounts in Europe use https://events.eu.pagerduty.com/v2/enqueue.
     """
@@ -41,24 +49,27 @@ class PagerDuty(HttpSettings):
     rate: ClassVar[float] = 2.0
 
     routing_key: Secret
+    previous_routing_key: Secret | None = None
     min_severity: Severity = Severity.CRITICAL
     url: str = "https://events.pagerduty.com/v2/enqueue"
 
     def __post_init__(self) -> None:
         check_url("url", Secret(self.url), allow_http=self.allow_http)
-        if not self.routing_key.reveal().isalnum():
-            raise ValueError("routing_key must be the integration key: letters and digits only")
+        for name, key in (("routing_key", self.routing_key), ("previous_routing_key", self.previous_routing_key)):
+            if key is not None and not key.reveal().isalnum():
+                raise ValueError(f"{name} must be the integration key: letters and digits only")
 
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
-        """A trigger or a resolve, without the routing key; `minimal` leaves out the details."""
+        """A trigger, acknowledge or resolve, without the routing key; `minimal` leaves out details and links."""
         incident = notification.incident
         if not incident.dedup_key:
             raise ValueError("an alert without a dedup key would be merged with others")
-        document: dict[str, Any] = {"event_action": "trigger", "dedup_key": cut(clean(incident.dedup_key), 255)}
-        if notification.reason is Reason.RESOLVED:
-            return Message(orjson.dumps(document | {"event_action": "resolve"}))
-        story = tell(notification)
-        text = f"{story.title}: {story.summary}" + (f" {story.eta}" if story.eta else "")
+        action = _ACTIONS.get(notification.reason.value, "trigger")
+        document: dict[str, Any] = {"event_action": action, "dedup_key": cut(clean(incident.dedup_key), 255)}
+        if action != "trigger":
+            return Message(orjson.dumps(document))
+        story = self.tell(notification)
+        text = " ".join([f"{story.title}: {story.summary}", story.eta]).strip().replace("\n", " ")
         payload: dict[str, Any] = {
             "summary": cut(text, 1024),
             "source": cut(clean(incident.target), 255),
@@ -67,14 +78,20 @@ class PagerDuty(HttpSettings):
             "component": cut(clean(incident.subject) or "redis", 255),
             "class": cut(clean(incident.cause), 255),
         }
+        document |= {"payload": payload, "client": "Sentinel"}
         if not minimal:
             payload["custom_details"] = _details(story)
-        body = orjson.dumps(document | {"payload": payload, "client": "Sentinel"})
-        return Message(body, ("summary",) if len(text) > 1024 else ())
+            document |= _linked(story)
+        return Message(orjson.dumps(document), ("summary",) if len(text) > 1024 else (), story.failed_templates)
 
     async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Post it with the routing key; 202 means that it was taken in."""
-        body = orjson.dumps({"routing_key": self.routing_key.reveal()} | orjson.loads(message.body))
+        event = orjson.loads(message.body)
+        key = self._key(attempt.ref)
+        if key is None and event["event_action"] != "trigger":
+            raise DeliveryError(Outcome.REJECTED_PAYLOAD, _ORPHANED)
+        key = key or self.routing_key
+        body = orjson.dumps({"routing_key": key.reveal()} | event)
         answer = await exchange(session, self, self.url, body=body, headers={"content-type": "application/json"})
         if answer.status == 429:
             after = retry_after(answer.headers.get("Retry-After"), attempt.now)
@@ -82,12 +99,30 @@ class PagerDuty(HttpSettings):
         if answer.status == 400 and _about_the_key(answer):
             raise refused(Outcome.REJECTED_CONFIG, answer, self, answer.text)
         check(answer, self, attempt.now)
-        return None
+        return _hash(key)
+
+    def _key(self, ref: str | None) -> Secret | None:
+        """The key that opened the alert; None if it is no longer known."""
+        if ref is None:
+            return self.routing_key
+        known = [key for key in (self.routing_key, self.previous_routing_key) if key is not None]
+        return next((key for key in known if _hash(key) == ref), None)
+
+
+def _hash(key: Secret) -> str:
+    return hashlib.sha256(key.reveal().encode()).hexdigest()[:16]
+
+
+def _linked(story: Story) -> dict[str, Any]:
+    """Links to read on; the first one is also what the client's name leads to."""
+    links = [{"href": link.url, "text": link.name} for link in story.links]
+    return {"links": links, "client_url": links[0]["href"]} if links else {}
 
 
 def _details(story: Story) -> dict[str, Any]:
     """What is shown under the alert; empty parts are left out."""
     details = {
+        "summary": cut(story.summary, 3000),
         "first_action": cut(story.first_action, 3000),
         "time_left": story.eta,
         "who": cut(story.culprit, 2000),

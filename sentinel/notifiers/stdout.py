@@ -15,7 +15,8 @@ import aiohttp
 
 from sentinel.model import Notification, Reason, Severity
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
-from sentinel.notifiers.wording import plain, shorten, tell
+from sentinel.notifiers.voice import Voice
+from sentinel.notifiers.wording import plain, shorten
 
 __all__ = ["Stdout"]
 
@@ -24,7 +25,7 @@ _LIMIT = 4000
 
 
 @dataclass(frozen=True)
-class Stdout:
+class Stdout(Voice):
     """Prints each notification.
 
     Args:
@@ -40,10 +41,11 @@ class Stdout:
 
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """The whole story; `minimal` is its first two lines."""
-        whole = plain(tell(notification))
+        story = self.tell(notification)
+        whole = plain(story)
         text = "\n".join(whole.split("\n")[:2]) if minimal else whole
         short = shorten(text, _LIMIT)
-        return Message(short.encode() + b"\n\n", ("text",) if short != text else ())
+        return Message(short.encode() + b"\n\n", ("text",) if short != text else (), story.failed_templates)
 
     async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Write it, unless nobody reads."""

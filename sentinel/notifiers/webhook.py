@@ -34,7 +34,7 @@ from sentinel.model import (
 )
 from sentinel.notifiers.base import Attempt, Message
 from sentinel.notifiers.http import HttpSettings, check, check_url, exchange
-from sentinel.notifiers.wording import clean, rfc3339, shorten, tell
+from sentinel.notifiers.wording import Story, clean, rfc3339, shorten
 
 __all__ = ["Webhook", "sign"]
 
@@ -81,7 +81,8 @@ class Webhook(HttpSettings):
 
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """The event as compact JSON under 20 kB; `minimal` leaves out all lists and the alert."""
-        incident = _incident(notification)
+        story = self.tell(notification)
+        incident = _incident(notification, story)
         alerts = [] if minimal else [_alert(notification.incident)]
         truncated = []
         for name in _SHED if minimal else ():
@@ -93,7 +94,7 @@ class Webhook(HttpSettings):
             _empty(incident, name)
             truncated.append(name)
             body = _event(notification, incident, alerts)
-        return Message(body, tuple(truncated))
+        return Message(body, tuple(truncated), story.failed_templates)
 
     async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Post it, signed with the time of this attempt."""
@@ -146,8 +147,9 @@ def _event(notification: Notification, incident: dict[str, Any], alerts: list[di
     return orjson.dumps(document)
 
 
-def _incident(notification: Notification) -> dict[str, Any]:
-    incident, finding, story = notification.incident, notification.incident.finding, tell(notification)
+def _incident(notification: Notification, story: Story) -> dict[str, Any]:
+    incident, finding = notification.incident, notification.incident.finding
+    links = {link.name: link.url for link in story.links}
     before = notification.previous_severity
     return {
         "id": incident.id,
@@ -180,8 +182,8 @@ def _incident(notification: Notification) -> dict[str, Any]:
         "group": {"target": _short(incident.target)},
         "flapping": False,
         "occurrences": incident.occurrences,
-        "url": None,
-        "runbook_url": None,
+        "url": links.get("Incident"),
+        "runbook_url": links.get("Runbook"),
     }
 
 

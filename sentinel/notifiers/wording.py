@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import fmean
+from typing import NamedTuple
 
 from sentinel.model import Culprit, Eta, Evidence, Incident, Notification, Reason, Severity
+from sentinel.pipeline.diagnosis.words import count, pace
 
-__all__ = ["Story", "clean", "clock_time", "cut", "duration", "plain", "rfc3339", "shorten", "tell", "title"]
+__all__ = [
+    "Link",
+    "Story",
+    "clean",
+    "clock_time",
+    "cut",
+    "duration",
+    "headline",
+    "plain",
+    "rfc3339",
+    "shorten",
+    "sparkline",
+    "tell",
+    "title",
+]
 
 TITLES = {
     "leak": "Connection leak",
@@ -33,8 +51,16 @@ TITLES = {
 _MOST = 50
 """Items of a list that are looked at."""
 
+_BARS = "▁▂▃▄▅▆▇█"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+class Link(NamedTuple):
+    """Where a reader finds more."""
+
+    name: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +81,21 @@ class Story:
     ruled_out: tuple[str, ...]
     examples: tuple[str, ...]
     ref: str
+    links: tuple[Link, ...] = ()
+    failed_templates: tuple[str, ...] = ()
+    """Templates in whose place the built-in words stand."""
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What there is to say in a line each, with its label, what matters first."""
+        parts = (
+            ("First action", self.first_action),
+            ("Time left", self.eta),
+            ("Who", self.culprit),
+            ("Since", self.since),
+            ("Affected", self.affected),
+        )
+        return tuple((label, text) for label, text in parts if text)
 
 
 def tell(notification: Notification) -> Story:
@@ -80,17 +121,31 @@ def tell(notification: Notification) -> Story:
 def plain(story: Story) -> str:
     """The whole story as text, what matters first: a cut from below loses what matters least."""
     head = [f"{story.title} · {story.status} · {story.ref}", story.summary]
-    parts = (
-        ("First action: ", story.first_action),
-        ("", story.eta),
-        ("Who: ", story.culprit),
-        ("Since: ", story.since),
-        ("Affected: ", story.affected),
-    )
-    head += [label + text for label, text in parts if text]
+    head += [f"{label}: {text}" if text is not story.eta else text for label, text in story.facts]
+    head += [f"{link.name}: {link.url}" for link in story.links]
     lists = (("Evidence:", story.evidence), ("Not:", story.ruled_out), ("Examples:", story.examples))
     tail = [line for name, items in lists if items for line in (name, *(f"  {item}" for item in items))]
     return "\n".join(line for line in head + tail if line)
+
+
+def headline(story: Story) -> str:
+    """All that a phone shows: what, how bad, what to do or how long is left."""
+    return " ".join(part for part in (f"{story.title}: {story.status}.", story.eta or story.summary) if part)
+
+
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """The course of a value as a row of bars, from its least to its greatest; empty if there is no course.
+
+    Longer courses are drawn by the mean of equal parts.
+
+    >>> sparkline([0, 1, 2, 3, 4, 5, 6, 7]), sparkline([5, 5, 9, 9], width=2), sparkline([3, 3])
+    ('▁▂▃▄▅▆▇█', '▁█', '')
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    parts = min(width, len(finite))
+    means = [fmean(finite[len(finite) * n // parts : len(finite) * (n + 1) // parts]) for n in range(parts)]
+    least, span = min(means, default=0.0), max(means, default=0.0) - min(means, default=0.0)
+    return "".join(_BARS[round((value - least) / span * (len(_BARS) - 1))] for value in means) if span > 0 else ""
 
 
 def title(incident: Incident) -> str:
@@ -201,11 +256,9 @@ def _was(before: Severity | None, now: Severity) -> str:
 
 def _over(incident: Incident, now: float) -> str:
     end = incident.resolved or now
-    span = f"{clock_time(incident.opened, end)} to {clock_time(end, end)} UTC"
-    again = f", came back {incident.occurrences - 1} times" if incident.occurrences > 1 else ""
-    return (
-        f"Over: it lasted {duration(end - incident.opened)} ({span}){again}. It was: {clean(incident.finding.summary)}"
-    )
+    again = f", {incident.occurrences} times" if incident.occurrences > 1 else ""
+    span = f"From {clock_time(incident.opened, end)} to {clock_time(end, end)} UTC{again}."
+    return f"{span} Last seen: {clean(incident.finding.summary)}"
 
 
 def _since(since: float, now: float) -> str:
@@ -224,9 +277,10 @@ def _eta(eta: Eta, now: float) -> str:
         return f"Full now{wall}."
     if earliest <= now:
         return f"Full any moment, at {last} UTC at the latest{wall}, in {longest}."
+    left = soonest if soonest == longest else f"{soonest} to {longest}"
     if first == last:
-        return f"Full at about {first} UTC{wall}, in {soonest}."
-    return f"Full between {first} and {last} UTC{wall}, in {soonest} to {longest}."
+        return f"Full at about {first} UTC{wall}, in {left}."
+    return f"Full between {first} and {last} UTC{wall}, in {left}."
 
 
 def _culprit(culprit: Culprit) -> str:
@@ -251,6 +305,8 @@ def _measure(value: float, unit: str) -> str:
         return f"{value} {unit}".rstrip()
     if unit == "ratio":
         return _percent(value)
+    if unit in ("1/s", "/s"):
+        return pace(value)
     if unit in ("s", "seconds") and abs(value) >= 1:
         return duration(value)
     if unit in ("B", "bytes"):
@@ -265,5 +321,5 @@ def _percent(share: float) -> str:
 
 def _number(value: float) -> str:
     if abs(value) >= 1000 or value == int(value):
-        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3g}"
+        return count(value) if abs(value) < 1e15 else f"{value:.3g}"
     return f"{value:.3g}"

@@ -11,6 +11,7 @@ import pytest
 
 from sentinel.config import Overrides, json_schema, load
 from sentinel.config.document import parse
+from sentinel.notifiers import BY_NAME as NOTIFIERS
 
 CONFIG = Path(__file__).parents[2] / "config"
 ANNOTATED = CONFIG / "sentinel.yaml"
@@ -22,6 +23,7 @@ ENVIRONMENT = {
     "PLATFORM_SLACK_URL": "https://hooks.slack.com/services/T0/B1/x",
     "PROXY_URL": "http://proxy.example.com:3128",
     "REDIS_PASSWORD": "p",
+    "SLACK_BOT_TOKEN": "xoxb-0",
     "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B2/x",
     "WEBHOOK_AUTHORIZATION": "Bearer t",
     "WEBHOOK_SECRET": "whsec_" + "QUFB" * 8,
@@ -65,13 +67,13 @@ def test_the_annotated_file_says_the_defaults() -> None:
 
 def test_what_is_commented_out_in_the_annotated_file_is_right(everything: str, tmp_path: Path) -> None:
     assert valid(everything)
-    assert load_all(everything.replace(river(everything), ""), tmp_path) == 4
+    assert load_all(everything.replace(river(everything), ""), tmp_path) == len(NOTIFIERS)
 
 
 @pytest.mark.slow
 def test_what_the_annotated_file_says_of_river_is_right(everything: str, tmp_path: Path) -> None:
     pytest.importorskip("river")
-    assert load_all(everything, tmp_path) == 4
+    assert load_all(everything, tmp_path) == len(NOTIFIERS)
 
 
 def river(text: str) -> str:
@@ -82,10 +84,11 @@ def river(text: str) -> str:
 
 
 def load_all(text: str, directory: Path) -> int:
-    """How many destinations the whole file has."""
+    """How many destinations the whole file has: one of each kind."""
     (directory / "all.yaml").write_text(text)
     (directory / "secrets").mkdir()
-    (directory / "secrets" / "pagerduty").write_text(ENVIRONMENT["PAGERDUTY_ROUTING_KEY"])
+    for name in ("pagerduty", "pagerduty-before"):
+        (directory / "secrets" / name).write_text(ENVIRONMENT["PAGERDUTY_ROUTING_KEY"])
     return len(load(directory / "all.yaml", environment=ENVIRONMENT).notifiers)
 
 

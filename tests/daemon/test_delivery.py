@@ -442,3 +442,15 @@ async def test_levels_show_what_waits_how_long_and_which_breaker_is_open() -> No
     assert 'sentinel_outbox_rows{destination="ops/x",state="pending"} 1.0' in text
     assert 'sentinel_outbox_oldest_seconds{destination="ops/gone"} 20.0' in text
     assert 'sentinel_breaker_state{destination="ops/x"} 2.0' in text
+
+
+async def test_a_template_that_failed_is_counted() -> None:
+    class Wordy(Player):
+        def message(self, notification: Notification, *, minimal: bool = False) -> Message:
+            return Message(b"full", failed_templates=("body",))
+
+    async with house(x=Wordy()) as it:
+        it.put(event("1"))
+        await asyncio.sleep(1)
+        text = (await it.metrics.exposition()).decode()
+    assert 'sentinel_template_errors_total{destination="ops/x",template="body"} 1.0' in text

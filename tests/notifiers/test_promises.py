@@ -15,21 +15,30 @@ from sentinel.model import Reason, Secret, Severity
 from sentinel.notifiers import BY_NAME, Attempt, DeliveryError, Notifier, Outcome
 from sentinel.notifiers.http import open_session
 from tests.notifiers.fakes import ROUTING_KEY, Fake, FakePagerDuty, FakeSlack, serving
+from tests.notifiers.fakes.slack_app import TOKEN, FakeSlackApp
 from tests.notifiers.stories import NOON, enormous, leak, notification
 
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-FAKES: dict[str, Callable[[], Fake]] = {"webhook": Fake, "slack": FakeSlack, "pagerduty": FakePagerDuty}
+FAKES: dict[str, Callable[[], Fake]] = {
+    "webhook": Fake,
+    "slack": FakeSlack,
+    "slack_app": FakeSlackApp,
+    "pagerduty": FakePagerDuty,
+}
 MAKE: dict[str, Callable[[str], Notifier]] = {
     "webhook": lambda url: BY_NAME["webhook"](
         url=Secret(url), secret=Secret(SIGNING), authorization=Secret("Bearer hunter2-hunter2")
     ),
     "slack": lambda url: BY_NAME["slack"](url=Secret(url)),
+    "slack_app": lambda url: BY_NAME["slack_app"](
+        token=Secret(TOKEN), channel="C0123456789", url=url.replace("/hook/TOKEN-in-the-path", "/api")
+    ),
     "pagerduty": lambda url: BY_NAME["pagerduty"](
         routing_key=Secret(ROUTING_KEY), url=url.replace("/hook/TOKEN-in-the-path", "/v2/enqueue")
     ),
     "stdout": lambda url: BY_NAME["stdout"](),
 }
-SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY)
+SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY, TOKEN)
 HTTP = sorted(FAKES)
 
 
@@ -192,8 +201,9 @@ def test_what_is_worth_telling_includes_the_resolve(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(BY_NAME))
 def test_severity_is_a_setting_with_a_fitting_default(kind: str) -> None:
-    default = {"webhook": Severity.INFO, "slack": Severity.WARNING, "pagerduty": Severity.CRITICAL}
-    assert MAKE[kind]("https://hooks.example/hook").min_severity is default.get(kind, Severity.INFO)
+    machines = {"webhook": Severity.INFO, "stdout": Severity.INFO}
+    expected = Severity.CRITICAL if BY_NAME[kind].pages else machines.get(kind, Severity.WARNING)
+    assert MAKE[kind]("https://hooks.example/hook").min_severity is expected
 
 
 @pytest.mark.parametrize("kind", HTTP)

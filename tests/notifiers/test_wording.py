@@ -45,6 +45,7 @@ def test_the_message_reads_as_agreed(name: str, kind: str) -> None:
         (Eta(NOON - 60, NOON + 600, ""), "Full any moment, at 12:10 UTC at the latest, in 10 min."),
         (Eta(NOON - 60, NOON - 1, "maxmemory"), "Full now (maxmemory)."),
         (Eta(NOON + 600, NOON + 620, ""), "Full at about 12:10 UTC, in 10 min."),
+        (Eta(NOON + 16, NOON + 56, "200 clients"), "Full at about 12:00 UTC (200 clients), in 16 s to 56 s."),
         (Eta(NOON + 36000, NOON + 54000, ""), "Full between 22:00 and 26 Nov 03:00 UTC, in 10 h to 15 h."),
     ],
 )  # fmt: skip
@@ -60,6 +61,7 @@ def test_the_time_left_is_a_range_in_words(eta: Eta, sentence: str) -> None:
         (Evidence("oldest job", 7560.0, "seconds", "below 5 min"), "oldest job: 2 h 6 min, expected below 5 min"),
         (Evidence("memory", 1610612736.0, "bytes"), "memory: 1.5 GiB"),
         (Evidence("clients", 12345.0), "clients: 12,345"),
+        (Evidence("growth", 0.05, "1/s", "0"), "growth: 3/min, expected 0"),
         (Evidence("lag", float("inf"), "s"), "lag: inf s"),
     ],
 )

@@ -16,9 +16,10 @@ import orjson
 from aiohttp import web
 from slack_sdk.models.blocks import Block
 
-__all__ = ["Fake", "FakePagerDuty", "FakeSlack", "serving"]
+__all__ = ["Fake", "FakePagerDuty", "FakeSlack", "bad_blocks", "serving", "wrong"]
 
 ROUTING_KEY = "R0123456789abcdef0123456789abcde"
+OTHER_ROUTING_KEY = "Q0123456789abcdef0123456789abcde"
 
 
 class Fake:
@@ -107,7 +108,7 @@ class FakeSlack(Fake):
             return web.Response(status=400, text="invalid_payload")
         if not document.get("text"):
             return web.Response(status=400, text="no_text")
-        if (why := _bad_blocks(document.get("blocks", []))) or len(document["text"]) > 4000:
+        if (why := bad_blocks(document.get("blocks", []))) or len(document["text"]) > 4000:
             return web.Response(status=400, text=f"invalid_blocks {why}")
         self.accept(document)
         return web.Response(text="ok")
@@ -126,15 +127,18 @@ class FakePagerDuty(Fake):
             answer = {"status": "invalid event", "message": "Event object is invalid", "errors": errors}
             return web.json_response(answer, status=400)
         self.accept(document)
-        key = document["dedup_key"]
-        if document["event_action"] == "trigger":
-            self.open.setdefault(key, []).append(document["payload"])
-        else:
-            self.open.pop(key, None)
+        key, action, held = document["dedup_key"], document["event_action"], self.open
+        if action == "trigger":
+            held.setdefault(key, []).append(document)
+        elif key in held and held[key][-1]["routing_key"] == document["routing_key"]:
+            held[key].append(document) if action == "acknowledge" else held.pop(key)
         return web.json_response({"status": "success", "message": "Event processed", "dedup_key": key}, status=202)
 
 
-def _bad_blocks(blocks: list[dict[str, Any]]) -> str:
+_LINK = re.compile(r"<https?://[^<>|\s]+\|[^<>|]+>")
+
+
+def bad_blocks(blocks: list[dict[str, Any]]) -> str:
     """What Slack would say to blocks; empty if nothing."""
     if len(blocks) > 50:
         return "too many"
@@ -147,7 +151,7 @@ def _bad_blocks(blocks: list[dict[str, Any]]) -> str:
         if any(not text["text"] for text in texts):
             return f"empty text in {block}"
         marked = [text["text"] for text in texts if text["type"] == "mrkdwn"]
-        if any(re.search(r"&(?!amp;|lt;|gt;)|<|>", text) for text in marked):
+        if any(re.search(r"&(?!amp;|lt;|gt;)|<|>", _LINK.sub("", text)) for text in marked):
             return f"unescaped text in {block}"
     return "msg_blocks_too_long" if total > 10_000 else ""
 
@@ -168,20 +172,22 @@ _EVENT: dict[str, Callable[[Any], bool]] = {
     "dedup_key": lambda v: isinstance(v, str) and 0 < len(v) <= 255,
     "payload": lambda v: isinstance(v, dict),
     "client": lambda v: isinstance(v, str),
+    "client_url": lambda v: bool(re.match("https?://", v)),
+    "links": lambda v: all(link.keys() == {"href", "text"} and re.match("https?://", link["href"]) for link in v),
 }
 
 
 def _pagerduty_errors(document: dict[str, Any], size: int) -> list[str]:
     errors = [] if size <= 512_000 else ["body too large"]
-    errors += _wrong(document, _EVENT, ("routing_key", "event_action", "dedup_key"))
-    if document.get("routing_key") not in (None, ROUTING_KEY):
+    errors += wrong(document, _EVENT, ("routing_key", "event_action", "dedup_key"))
+    if document.get("routing_key") not in (None, ROUTING_KEY, OTHER_ROUTING_KEY):
         errors.append("Invalid routing key")
     if document.get("event_action") == "trigger":
-        errors += _wrong(document.get("payload", {}), _PAYLOAD, ("summary", "source", "severity"))
+        errors += wrong(document.get("payload", {}), _PAYLOAD, ("summary", "source", "severity"))
     return errors
 
 
-def _wrong(document: dict[str, Any], known: Mapping[str, Callable[[Any], bool]], needed: tuple[str, ...]) -> list[str]:
+def wrong(document: dict[str, Any], known: Mapping[str, Callable[[Any], bool]], needed: tuple[str, ...]) -> list[str]:
     missing = [f"'{name}' is missing or blank" for name in needed if name not in document]
     unknown = [f"unknown field '{name}'" for name in document.keys() - known.keys()]
     return missing + unknown + [f"'{n}' is invalid" for n, v in document.items() if n in known and not known[n](v)]
