@@ -26,6 +26,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
 from detectors.trend import mann_kendall
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
@@ -40,8 +42,9 @@ DEEPER = 1.5
 """A floor half again as high as on former days is news."""
 SLOWED = 0.7
 """Part of the usual completions while work waits; the lab's and the simulation's fleets vary by 5-20 %."""
-FADE = 0.001
-"""Of the way down to the present floor, a reading: half of it in about 700."""
+RATE = 0.002
+"""Of the way from the usual floor to the present one, a reading: half of it in 350, half an hour at 5 seconds. What
+doubles within that time is seen before it is usual."""
 MOST = 40
 """Readings that the rank test looks at, evenly spaced: its cost rises with their square."""
 WEIGHT = 0.02
@@ -53,11 +56,13 @@ class _Queue:
     habit: Habit = field(default_factory=Habit)
     """Floors of former days."""
     usual: float = 0.0
-    """Highest floor seen in quiet times; fades slowly."""
+    """Mean floor of quiet times."""
     capacity: float | None = None
     """Completions a second while work waits, in quiet times."""
     seen: int = 0
     since: float | None = None
+    rose: float | None = None
+    """When it was last seen to rise."""
     peak: float = 0.0
 
 
@@ -100,6 +105,8 @@ class Backlog:
     """A rise for this long is a warning."""
     critical_after: Seconds = 900.0
     """A rise for this long is critical."""
+    adopt_after: Seconds = 3600.0
+    """A level that has not risen for this long is the new usual one."""
     slo: Mapping[str, Seconds] = field(default_factory=dict)
     """How long a job may wait, by queue; `*` for all others. Needs a job system that tells the age."""
     warm_up: int = 30
@@ -125,36 +132,44 @@ class Backlog:
     def _follow(self, queue: _Queue, track: Track, view: View) -> None:
         """Whether the floor has left the usual, or has come back."""
         floor = min(track.last(self.floor_polls))
-        high = floor >= max(self.at_least, 2 * queue.usual)
         queue.seen += 1
         if queue.since is not None:
             queue.peak = max(queue.peak, floor)
             if floor <= max(queue.usual, queue.peak / 4):
                 queue.since, queue.peak = None, 0.0
-        elif high and queue.seen >= self.warm_up:
-            queue.since = self._began(queue, track, floor, view)
-        if not high:
-            queue.usual = max(floor, queue.usual - FADE * (queue.usual - floor))
+        elif queue.seen < self.warm_up:
+            queue.usual = max(floor, queue.usual)
+        elif floor > DEEPER * queue.habit.usual(view.now):
+            if floor >= max(self.at_least, 2 * queue.usual):
+                queue.since = queue.rose = self._began(track, max(queue.usual, floor / 4), view.steady_since)
+            queue.usual += RATE * (floor - queue.usual)
         queue.habit.learn(view.now, floor)
 
-    def _began(self, queue: _Queue, track: Track, floor: float, view: View) -> float | None:
-        """When the rise began, if it is one and no habit of this hour."""
-        times, values = track.window(view.steady_since)
-        if len(values) < self.trend_polls or floor <= DEEPER * queue.habit.usual(view.now):
-            return None
-        first = -self.trend_polls
-        return float(times[first]) if _growth((times[first:], values[first:]), self.significance).rising else None
+    def _began(self, track: Track, low: float, steady_since: float) -> float | None:
+        """When it was last low, if it rises since: over a few readings if it is steep, over more if slow or rough."""
+        times, values = track.window(steady_since)
+        for polls in (self.trend_polls, 4 * self.trend_polls, 16 * self.trend_polls):
+            if polls <= len(values) and self._rises((times[-polls:], values[-polls:])).rising:
+                return float(times[max((0, *np.flatnonzero(values[-polls:] <= low))) - polls])
+        return None
 
     def _moves(self, queue: _Queue, track: Track, view: View) -> _Growth:
-        """How it moves of late: over the second half of the time since it began, at least `trend_polls` readings, and
-        not back over the newest of them."""
+        """How it moves of late: over the second half of the time since it began."""
         times, values = track.window(0.0)
         since = view.now if queue.since is None else (queue.since + view.now) / 2
         first = min(int(times.searchsorted(since)), max(0, len(times) - self.trend_polls))
-        newest = max(0, len(times) - self.trend_polls)
-        if values[-1] < values[newest]:
-            first = newest
-        return _growth((times[first:], values[first:]), self.significance)
+        growth = self._rises((times[first:], values[first:]))
+        if growth.rising:
+            queue.rose = view.now
+        elif queue.since is not None and view.now - (queue.rose or queue.since) >= self.adopt_after:
+            queue.usual, queue.since, queue.peak = min(track.last(self.floor_polls)), None, 0.0
+        return growth
+
+    def _rises(self, window: Window) -> _Growth:
+        """The growth over a window; not rising if the newest readings go back."""
+        growth = _growth(window, self.significance)
+        newest = _growth((window[0][-self.trend_polls :], window[1][-self.trend_polls :]), self.significance)
+        return newest if newest.rate < 0 else growth
 
     @staticmethod
     def _learn(queue: _Queue, reading: QueueReading) -> None:
@@ -215,15 +230,19 @@ def _sentences(
         moves = f"falling by {pace(-growth.rate)}, empty in about {span(waiting / -growth.rate)}"
     else:
         moves = f"as many as before, since {clock_time(since)}"
-    yield f"{count(waiting)} jobs wait in {name}, {moves}; usually it comes down to {count(queue.usual)} or less."
+    yield f"{count(waiting)} jobs wait in {name}, {moves}; usually it {_low(queue)}."
     if overdue is not None and reading.oldest is not None:
         yield f"The oldest has waited {span(reading.oldest)}; the objective is {span(overdue)}."
+
+
+def _low(queue: _Queue) -> str:
+    return f"comes down to {count(queue.usual)} or less" if queue.usual >= 1 else "comes down to nothing"
 
 
 def _evidence(
     reading: QueueReading, queue: _Queue, growth: _Growth, lasted: Seconds, overdue: Seconds | None
 ) -> Iterable[Evidence]:
-    yield Evidence("jobs waiting", reading.waiting, "jobs", f"down to {count(queue.usual)} now and then")
+    yield Evidence("jobs waiting", reading.waiting, "jobs", f"now and then it {_low(queue)}")
     yield Evidence("growth", growth.rate, "jobs/s", "not above 0 for long")
     yield Evidence("above the usual for", lasted, "s")
     if reading.oldest is not None:

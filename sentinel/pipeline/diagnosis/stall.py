@@ -233,7 +233,9 @@ def _summary(reading: QueueReading, queue: _Queue, way: Way, since: float, laste
     if way == "vanishing":
         return f"{count(queue.left)} jobs were taken from {name} since {at} and none was completed ({span(lasted)})."
     alive = f", though {workers}" if workers else ""
-    return f"{waiting} jobs wait in {name} and none has been taken since {at} ({span(lasted)}){alive}."
+    told = reading.completed is not None or reading.oldest is not None
+    idle = "none has been taken" if told else "they have not become fewer"
+    return f"{waiting} jobs wait in {name} and {idle} since {at} ({span(lasted)}){alive}."
 
 
 def _evidence(view: View, reading: QueueReading, queue: _Queue, workers: str) -> Iterable[Evidence]:

@@ -123,6 +123,23 @@ def test_the_objective_of_all_others_is_the_star() -> None:
     assert judged.queue(2.0, oldest_age_seconds=61.0) is not None
 
 
+def test_a_slow_rise_is_found_before_it_becomes_usual() -> None:
+    """One job in three polls, with a saw-tooth of three jobs on it: ten readings are not enough, forty are."""
+    judged = Judged(Backlog())
+    busy(judged)
+    found = severities([judged.queue(number / 3 + number % 4) for number in range(240)])
+    assert Severity.WARNING in found
+
+
+def test_a_level_that_stays_is_adopted_after_an_hour() -> None:
+    judged = Judged(Backlog())
+    busy(judged)
+    rise(judged, 30)
+    found = [judged.queue(300.0 + number % 7) for number in range(800)]
+    assert found[600] is not None
+    assert found[799] is None
+
+
 def test_a_level_that_has_jumped_and_stays_is_not_growing() -> None:
     judged = Judged(Backlog())
     busy(judged)

@@ -29,7 +29,7 @@ def test_work_that_nobody_takes_is_told_within_a_minute() -> None:
     found = silence(judged, 60.0)
     assert found is not None
     assert found.severity is Severity.CRITICAL
-    assert "5 jobs wait in encode and none has been taken since" in found.summary
+    assert "5 jobs wait in encode and they have not become fewer since" in found.summary
 
 
 def test_half_a_minute_is_too_early() -> None:
@@ -81,6 +81,7 @@ def test_a_head_that_only_grows_old_is_none() -> None:
     worked(judged, oldest_age_seconds=0.0)
     found = [judged.queue(100.0 + number, oldest_age_seconds=5.0 * number) for number in range(13)]
     assert found[-1] is not None
+    assert "112 jobs wait in encode and none has been taken since" in found[-1].summary
 
 
 def test_long_jobs_in_flight_are_waited_for() -> None:
