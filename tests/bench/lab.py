@@ -121,12 +121,8 @@ def _table(arguments: argparse.Namespace) -> None:
     infos = defaultdict(int)
     for row in _scores(arguments.lab, files, "info"):
         infos[row["scenario"]] += row["false_alarms_warmup"] + row["false_alarms_lookalike"]
-    print(
-        "| scenario | runs | paged | median delay, s | median lead, s | median share left | right cause | culprit named ",
-        end="",
-    )
-    print("| false pages | info lines in quiet |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|---" * len(COLUMNS) + "|")
     for scenario in sorted(rows, key=lambda name: (not rows[name][0]["must_alert"], name)):
         print(_line(scenario, rows[scenario], infos[scenario]))
 
