@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from sentinel import __version__
 from sentinel.announce import announce
@@ -35,11 +35,14 @@ from sentinel.samplers.target import Target
 from sentinel.signals import Signals, Told
 from sentinel.store import Store, StoreError
 from sentinel.systemd import ServiceManager
+from sentinel.tape import Begin, Tape, TapedPipeline
 from sentinel.web import ListenError, TargetState, make_app, serve
 
 __all__ = ["run"]
 
 SNAPSHOT_EVERY: Seconds = 60.0
+TAPE_EVERY: Seconds = 1.0
+"""How often the tape goes to the disk: so much of it a SIGKILL may cost."""
 DRAIN: Seconds = 4.0
 """How long due notifications may take at the end. A commit and a close on a locked file take 2 s each on top."""
 LOOK_AGAIN: Seconds = 60.0
@@ -69,8 +72,9 @@ async def run(load: Callable[[], Settings]) -> None:
         store = Store(settings.state_dir / "sentinel.db")
         await store.open()
         stack.push_async_callback(store.close)
-        daemon = _Daemon(Clock(), store, settings, ServiceManager())
+        daemon = _Daemon(clock or Clock(), store, settings, ServiceManager())
         stack.push_async_callback(daemon.close_targets)
+        stack.push_async_callback(daemon.end_tape)
         await daemon.restore()
         gc.freeze()
         while (new := await daemon.serve(signals, load)) is not None:
@@ -96,6 +100,8 @@ class _Daemon:
     _unsaved: str = ""
     _served: bool = False
     _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _tape: Tape | None = None
+    _tape_failing: str = ""
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(__version__, latest=lambda: self.pipeline.latest())
@@ -112,6 +118,8 @@ class _Daemon:
         self._say_of_the_store()
         if snapshot.why:
             log(_logger, logging.INFO, "Detectors start cold", why=snapshot.why)
+        await self._begin_tape("warm" if snapshot.data or incidents else "cold")
+        self.pipeline = self._make_pipeline()
         self._take_up(snapshot.data, incidents, told)
 
     def _take_up(self, snapshot: bytes | None, incidents: Sequence[Incident], told: Any) -> None:
@@ -163,6 +171,8 @@ class _Daemon:
         """What goes on beside delivery. Targets are staggered over their interval."""
         yield self._keep_reminding()
         yield self._keep_saving()
+        if self._tape is not None:
+            yield self._keep_taping(self._tape)
         if self.manager.watchdog_interval is not None:
             yield self._keep_alive(self.manager.watchdog_interval)
         for number, target in enumerate(self.settings.targets):
@@ -173,7 +183,7 @@ class _Daemon:
     def adopt(self, settings: Settings) -> None:
         """New settings: the pipeline goes on from where the old one was, where the two agree."""
         old, before, self.settings = self.pipeline, self.settings, settings
-        self.pipeline = Pipeline(settings.pipeline)
+        self.pipeline = self._make_pipeline()
         self._take_up(old.snapshot(), old.incidents(), old.told())
         gone = {target.name for target in before.targets} - {target.name for target in settings.targets}
         self.pipeline.forget(gone)
@@ -182,6 +192,10 @@ class _Daemon:
             self._sampled.pop(name, None)
         for name in before.notifiers.keys() - settings.notifiers.keys():
             self.metrics.forget_destination(name)
+        if self._tape is not None:
+            self._tape.gap("reload", self.now())
+        if settings.tape != before.tape:
+            log(_logger, logging.WARNING, "Another tape needs a restart", stays="on" if before.tape.keep else "off")
         if settings.state_dir != before.state_dir:
             log(_logger, logging.WARNING, "A new state directory needs a restart", stays=str(before.state_dir))
         log(_logger, logging.INFO, "Reloaded", targets=len(settings.targets))
@@ -291,6 +305,42 @@ class _Daemon:
         elif self._unsaved and not why:
             log(_logger, logging.INFO, "What was learnt is saved again")
         self._unsaved = why
+
+    def _make_pipeline(self) -> Pipeline:
+        """What judges by the present settings, on tape if there is one."""
+        settings = self.settings.pipeline
+        return Pipeline(settings) if self._tape is None else TapedPipeline(settings, self._tape)
+
+    async def _begin_tape(self, start: Literal["cold", "warm"]) -> None:
+        """A tape that cannot be begun is told, and no reason not to watch."""
+        if not self.settings.tape.keep:
+            return
+        folder, begin = self.settings.state_dir / "tape", Begin(self.now(), start)
+        try:
+            self._tape = await asyncio.to_thread(Tape, folder, self.settings.tape, begin)
+        except OSError as error:
+            log(_logger, logging.ERROR, "No tape is kept", folder=str(folder), why=str(error))
+
+    async def end_tape(self) -> None:
+        """Whatever ended the daemon, what it was told last is on the tape."""
+        if self._tape is not None:
+            await self._to_disk(self._tape.close)
+
+    async def _keep_taping(self, tape: Tape) -> None:
+        while True:
+            await asyncio.sleep(TAPE_EVERY)
+            await self._to_disk(tape.write)
+
+    async def _to_disk(self, write: Callable[[], None]) -> None:
+        failing = ""
+        try:
+            await asyncio.to_thread(write)
+        except OSError as error:
+            failing = str(error)
+        if failing != self._tape_failing:
+            level = logging.ERROR if failing else logging.INFO
+            log(_logger, level, "The tape is not written" if failing else "The tape is written again", why=failing)
+        self._tape_failing = failing
 
     async def _keep_alive(self, interval: Seconds) -> None:
         while True:

@@ -31,12 +31,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import orjson
 
 from sentinel import __version__
 from sentinel.model import Labels, Poll, Sample, Series
+from sentinel.pipeline import Pipeline, PipelineSettings, Step
 from sentinel.pipeline.actions import Action, ActionError, decode, encode
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Tape",
     "TapeError",
     "TapeSettings",
+    "TapedPipeline",
     "read",
     "segments",
     "size",
@@ -123,6 +126,7 @@ class Tape:
         self._waiting = self._length = self._lost = 0
         self._file: BinaryIO | None = None
         self._written = 0
+        self._writing = Lock()
         self._next(begin)
 
     def feed(self, poll: Poll) -> None:
@@ -147,21 +151,27 @@ class Tape:
         Raises:
             OSError: the disk; what was not written is tried again at the next call.
         """
-        while self._lines:
-            number, line = self._lines[0]
-            if number != self._written:
-                self._open(number)
-            self._append(line)
-            self._lines.popleft()
-            self._waiting -= len(line)
+        with self._writing:
+            while self._lines:
+                number, line = self._lines[0]
+                if number != self._written:
+                    self._open(number)
+                self._append(line)
+                self._lines.popleft()
+                self._waiting -= len(line)
 
     def close(self) -> None:
-        """Write what waits and close the file; the next run goes on with another."""
+        """Write what waits and close the file; the next run goes on with another.
+
+        Raises:
+            OSError: as `write`.
+        """
         try:
             self.write()
         finally:
-            if self._file is not None:
-                self._file.close()
+            with self._writing:
+                if self._file is not None:
+                    self._file.close()
 
     def _take(self, entry: Entry, now: float) -> None:
         if self._waiting > _WAITING_MOST:
@@ -215,6 +225,24 @@ class Tape:
             room -= path.stat().st_size
             if room < 0:
                 path.unlink()
+
+
+class TapedPipeline(Pipeline):
+    """A pipeline that puts whatever it is told onto a tape first."""
+
+    def __init__(self, settings: PipelineSettings, tape: Tape) -> None:
+        super().__init__(settings)
+        self._tape = tape
+
+    def feed(self, poll: Poll) -> Step:
+        """As any pipeline's."""
+        self._tape.feed(poll)
+        return super().feed(poll)
+
+    def advance(self, now: float) -> Step:
+        """As any pipeline's."""
+        self._tape.advance(now)
+        return super().advance(now)
 
 
 class Encoder:

@@ -32,6 +32,7 @@ from sentinel.samplers.heartbeats import Heartbeat
 from sentinel.samplers.queues import BY_NAME as QUEUES
 from sentinel.samplers.queues import Queue
 from sentinel.samplers.target import TargetSettings
+from sentinel.tape import TapeSettings
 
 __all__ = ["CAUSES", "KINDS", "NOTIFIERS", "OFF", "File", "default_rules", "shape"]
 
@@ -88,6 +89,7 @@ class File:
     """Settings of the causes; each can be switched off with `off`."""
     incidents: IncidentSettings = field(default_factory=IncidentSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    tape: TapeSettings = field(default_factory=TapeSettings)
 
     def __post_init__(self) -> None:
         if not self.instance_id:

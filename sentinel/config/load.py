@@ -94,6 +94,7 @@ def _settings(file: File, environment: Mapping[str, str]) -> Settings:
         http=file.http,
         log=file.log,
         state_dir=file.state_dir or _state_dir(environment, _watched(file)),
+        tape=file.tape,
         time_scale=file.time_scale,
     )
 

@@ -14,6 +14,7 @@ from sentinel.delivery import DeliverySettings
 from sentinel.notifiers.base import Notifier
 from sentinel.pipeline.settings import PipelineSettings
 from sentinel.samplers.target import TargetSettings
+from sentinel.tape import TapeSettings
 
 __all__ = ["LogSettings", "Overrides", "Settings", "WebSettings"]
 
@@ -61,6 +62,7 @@ class Settings:
     http: WebSettings
     log: LogSettings
     state_dir: Path
+    tape: TapeSettings = field(default_factory=TapeSettings)
     time_scale: float = 1.0
 
 

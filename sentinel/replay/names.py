@@ -133,7 +133,7 @@ def _translated(row: Row) -> Iterator[tuple[Series, float]]:
         yield Series(ours, ((label, labels[theirs]),)), row.value
     elif name in EXPORTER:
         yield Series(EXPORTER[name]), row.value
-    elif name.startswith(OWN):
+    elif name.startswith(OWN) and "target" in labels:
         own = sorted((key, value) for key, value in labels.items() if key not in _OF_THE_SCRAPE)
         yield Series(name.removeprefix("sentinel_"), tuple(own)), row.value
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ class Prometheus:
         """
         page, at = _PAGE, since
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
-        async with aiohttp.ClientSession(timeout=timeout, headers=self._headers, auth=self._auth) as session:
+        async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session:
             while at < until:
                 length = min(page, until - at)
                 try:
@@ -131,14 +132,13 @@ class Prometheus:
 
     @property
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token.reveal()}"} if self.token else {}
-
-    @property
-    def _auth(self) -> aiohttp.BasicAuth | None:
         parts = urlsplit(self.url)
-        if parts.username is None or self.token:
-            return None
-        return aiohttp.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
+        if self.token:
+            return {"Authorization": f"Bearer {self.token.reveal()}"}
+        if parts.username is None:
+            return {}
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
 def collected(history: Prometheus, since: float, until: float, progress: Callable[[float], None]) -> Iterator[Row]:
