@@ -22,7 +22,7 @@ def check_agreement(document: Document, causes: Collection[str], rules: Collecti
         rules: Names of the rules that are there by default.
     """
     own = _names(document, "rules")
-    for key in ("targets", "rules"):
+    for key in ("targets", "rules", "pushed_heartbeats"):
         _check_doubled(document, key)
     for path, rule in document.mappings("rules"):
         if rule.get("name") in causes:

@@ -29,6 +29,7 @@ from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
 from sentinel.pipeline.settings import IncidentSettings, Route, Rule
 from sentinel.samplers.heartbeats import BY_NAME as HEARTBEATS
 from sentinel.samplers.heartbeats import Heartbeat
+from sentinel.samplers.pushed import PushedHeartbeat
 from sentinel.samplers.queues import BY_NAME as QUEUES
 from sentinel.samplers.queues import Queue
 from sentinel.samplers.target import TargetSettings
@@ -77,6 +78,8 @@ class File:
     log: LogSettings = field(default_factory=LogSettings)
     targets: tuple[TargetSettings, ...] = ()
     """Servers to watch."""
+    pushed_heartbeats: tuple[PushedHeartbeat, ...] = ()
+    """Jobs and workers that tell of themselves over HTTP."""
     receivers: Mapping[str, tuple[Notifier, ...]] = field(default_factory=dict)
     """Who can be told, by name, each with the destinations where they are told."""
     routes: tuple[Route, ...] = ()

@@ -96,6 +96,7 @@ def _settings(file: File, environment: Mapping[str, str]) -> Settings:
         state_dir=file.state_dir or _state_dir(environment, _watched(file)),
         tape=file.tape,
         time_scale=file.time_scale,
+        pushed_heartbeats=scaled(file.pushed_heartbeats, file.time_scale),
     )
 
 

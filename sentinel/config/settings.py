@@ -13,6 +13,7 @@ from typing import Literal
 from sentinel.delivery import DeliverySettings
 from sentinel.notifiers.base import Notifier
 from sentinel.pipeline.settings import PipelineSettings
+from sentinel.samplers.pushed import PushedHeartbeat
 from sentinel.samplers.target import TargetSettings
 from sentinel.tape import TapeSettings
 
@@ -64,6 +65,7 @@ class Settings:
     state_dir: Path
     tape: TapeSettings = field(default_factory=TapeSettings)
     time_scale: float = 1.0
+    pushed_heartbeats: tuple[PushedHeartbeat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield "watched:"
     for target in settings.targets:
         yield from _target(target)
+    for beat in settings.pushed_heartbeats:
+        rhythm = f"every {words(beat.period)}" if beat.period else "by its own rhythm"
+        yield f"  heartbeat {beat.name}: pushed {rhythm}, {words(beat.grace)} late at most"
     off = [name for name in CAUSES if name not in pipeline.causes]
     yield f"causes: {', '.join(pipeline.causes) or 'none'}" + (f" (off: {', '.join(off)})" if off else "")
     yield f"rules:{'' if pipeline.rules else ' none'}"

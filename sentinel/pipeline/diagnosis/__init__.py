@@ -22,6 +22,7 @@ from sentinel.pipeline.diagnosis.frozen import Frozen
 from sentinel.pipeline.diagnosis.latency import Latency
 from sentinel.pipeline.diagnosis.leak import Leak
 from sentinel.pipeline.diagnosis.lost_workers import LostWorkers
+from sentinel.pipeline.diagnosis.missed_heartbeats import MissedHeartbeats
 from sentinel.pipeline.diagnosis.refused import Refused
 from sentinel.pipeline.diagnosis.stall import Stall
 from sentinel.pipeline.diagnosis.unreachable import Unreachable
@@ -45,6 +46,7 @@ BY_NAME: dict[str, type[Any]] = {
         FailingJobs,
         LostWorkers,
         ClockSkew,
+        MissedHeartbeats,
     )
 }
 """The causes, in the order in which they are judged."""
