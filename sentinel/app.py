@@ -135,7 +135,14 @@ class _Daemon:
         """
         await self._open_targets()
         settings = self.settings
-        self.delivery = Delivery(self.store, settings.notifiers, settings.delivery, now=self.now, metrics=self.metrics)
+        self.delivery = Delivery(
+            self.store,
+            settings.notifiers,
+            settings.delivery,
+            now=self.now,
+            metrics=self.metrics,
+            open_incidents=lambda: {incident.id for incident in self.pipeline.incidents()},
+        )
         async with self._pages(), asyncio.TaskGroup() as tasks:
             delivering = tasks.create_task(self.delivery.run())
             watching = [tasks.create_task(work) for work in self._work()]

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -24,7 +24,7 @@ import aiohttp
 from sentinel.logs import log
 from sentinel.metrics import Metrics
 from sentinel.model import Reason, Seconds
-from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
+from sentinel.notifiers.base import Attempt, DeliveryError, Kept, Message, Notifier, Outcome, Resends
 from sentinel.notifiers.http import open_session
 from sentinel.outbox import Outbox, Row, RowState
 
@@ -115,6 +115,7 @@ class Delivery:
         settings: How hard and how long to try.
         now: Gives Unix seconds.
         metrics: Counts what becomes of each attempt.
+        open_incidents: Gives the ids of incidents that are open, for destinations that must be told again and again.
         random: Spreads the waits.
     """
 
@@ -126,6 +127,7 @@ class Delivery:
         *,
         now: Callable[[], float],
         metrics: Metrics,
+        open_incidents: Callable[[], Collection[str]] = tuple,
         random: Random | None = None,
     ) -> None:
         self._journal = journal
@@ -133,7 +135,7 @@ class Delivery:
         self._now = now
         self._report = report = _Report(metrics, now)
         self._couriers = {
-            name: _Courier(name, notifier, journal, settings, now, random or Random(), report)
+            name: _Courier(name, notifier, journal, settings, now, random or Random(), report, open_incidents)
             for name, notifier in notifiers.items()
         }
 
@@ -197,6 +199,7 @@ class _Courier:
         now: Callable[[], float],
         random: Random,
         report: _Report,
+        open_incidents: Callable[[], Collection[str]],
     ) -> None:
         self.name = name
         self.idle = asyncio.Event()
@@ -207,6 +210,7 @@ class _Courier:
         self._now = now
         self._random = random
         self._report = report
+        self._open_incidents = open_incidents
         self._work = asyncio.Event()
         self._under_way: set[str] = set()
         self._breaker = _Breaker(settings)
@@ -226,6 +230,8 @@ class _Courier:
 
     async def run(self) -> None:
         async with self._open_session() as session, asyncio.TaskGroup() as group:
+            if isinstance(self._notifier, Resends):
+                group.create_task(self._keep_resending(session, self._notifier))
             while True:
                 self._work.clear()
                 await self._drop_needless()
@@ -247,6 +253,20 @@ class _Courier:
         except OSError as error:
             self._breaker.gone(f"the certificates configured for {self.name} cannot be loaded: {error.strerror}")
             return open_session(None)
+
+    async def _keep_resending(self, session: aiohttp.ClientSession, notifier: Resends) -> None:
+        """Never queued, and no concern of the breaker: the next time says it better."""
+        while True:
+            alive, refs = self._open_incidents(), self._journal.refs.items()
+            kept = [Kept(ref, incident in alive) for (name, incident), ref in refs if name == self.name]
+            try:
+                await notifier.resend(session, kept, self._now())
+            except DeliveryError as error:
+                self._report.not_resent(self.name, error)
+            except Exception as error:  # noqa: BLE001 - as with a row: a bug here must not stop all alerts
+                fault = f"{type(error).__name__} in sending again: this is a bug, please report it"
+                self._report.not_resent(self.name, DeliveryError(Outcome.RETRY, fault))
+            await asyncio.sleep(notifier.resend_interval)
 
     def _startable(self) -> list[Row]:
         now = self._now()
@@ -469,6 +489,14 @@ class _Report:
         self._trouble[row.destination] = row.error
         level = logging.WARNING if new else logging.DEBUG
         log(_logger, level, "A notification did not get through", **_fields(row), attempts=row.attempts, why=row.error)
+
+    def not_resent(self, destination: str, error: DeliveryError) -> None:
+        labels = {"destination": destination, "kind": "resent", "outcome": error.outcome.value}
+        self._metrics.notifications.labels(**labels).inc()
+        new = self._trouble.get(destination) != str(error)
+        self._trouble[destination] = str(error)
+        level = logging.WARNING if new else logging.DEBUG
+        log(_logger, level, "What is open could not be told again", destination=destination, why=str(error))
 
     def ended(self, row: Row) -> None:
         """A row that was given up."""

@@ -4,6 +4,7 @@
 one file, one line here, one test file, one paragraph in the docs.
 """
 
+from sentinel.notifiers.alertmanager import Alertmanager
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
 from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.slack import Slack
@@ -18,5 +19,6 @@ BY_NAME: dict[str, type[Notifier]] = {
     "slack": Slack,
     "slack_app": SlackApp,
     "pagerduty": PagerDuty,
+    "alertmanager": Alertmanager,
     "stdout": Stdout,
 }

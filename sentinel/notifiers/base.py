@@ -7,14 +7,15 @@ try again is delivery's decision, made from the outcome.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import aiohttp
 
-from sentinel.model import Notification, Reason, Severity
+from sentinel.model import Notification, Reason, Seconds, Severity
 
-__all__ = ["Attempt", "DeliveryError", "Message", "Notifier", "Outcome"]
+__all__ = ["Attempt", "DeliveryError", "Kept", "Message", "Notifier", "Outcome", "Resends"]
 
 
 class Outcome(enum.StrEnum):
@@ -89,6 +90,8 @@ class Notifier(Protocol):
     pages: ClassVar[bool]
     """Whether it keeps alerts open and wakes people: an incident that came and went while it could not be
     reached is then not told at all."""
+    groups: ClassVar[bool]
+    """Whether people read it, who want one message for what belongs together; machines want each incident."""
     rate: ClassVar[float]
     """Messages a second that it takes in the long run."""
 
@@ -106,6 +109,38 @@ class Notifier(Protocol):
             session: The destination's own, as `http.open_session` makes it.
             message: What `message` gave.
             attempt: What delivery knows of this try.
+
+        Raises:
+            DeliveryError: it did not work.
+        """
+
+
+class Kept(NamedTuple):
+    """A destination's own reference for an incident."""
+
+    ref: str
+    open: bool
+    """Whether the incident is still open."""
+
+
+@runtime_checkable
+class Resends(Protocol):
+    """A notifier whose destination takes silence for recovery, and so is told of what is open again and again.
+
+    What is sent again is never queued: the next time says it better.
+    """
+
+    @property
+    def resend_interval(self) -> Seconds:
+        """A setting: from one time to the next."""
+
+    async def resend(self, session: aiohttp.ClientSession, kept: Sequence[Kept], now: float) -> None:
+        """Tell it again.
+
+        Args:
+            session: As for `notify`.
+            kept: What `notify` gave, of all incidents of which this destination was told.
+            now: Unix seconds.
 
         Raises:
             DeliveryError: it did not work.

@@ -46,6 +46,7 @@ class PagerDuty(HttpSettings):
     kind: ClassVar[str] = "pagerduty"
     reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
     pages: ClassVar[bool] = True
+    groups: ClassVar[bool] = True
     rate: ClassVar[float] = 2.0
 
     routing_key: Secret

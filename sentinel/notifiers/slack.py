@@ -32,8 +32,9 @@ class Slack(HttpSettings):
     """
 
     kind: ClassVar[str] = "slack"
-    reasons: ClassVar[frozenset[Reason]] = frozenset({Reason.OPENED, Reason.ESCALATED, Reason.RESOLVED})
+    reasons: ClassVar[frozenset[Reason]] = frozenset({Reason.OPENED, Reason.ESCALATED, Reason.RESOLVED, Reason.DIGEST})
     pages: ClassVar[bool] = False
+    groups: ClassVar[bool] = True
     rate: ClassVar[float] = 1.0
 
     url: Secret

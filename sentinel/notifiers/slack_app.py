@@ -74,6 +74,7 @@ class SlackApp(HttpSettings):
     kind: ClassVar[str] = "slack_app"
     reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
     pages: ClassVar[bool] = False
+    groups: ClassVar[bool] = True
     rate: ClassVar[float] = 0.8
 
     token: Secret

@@ -10,7 +10,7 @@ import functools
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from sentinel.model import Incident, Notification
@@ -105,6 +105,8 @@ class Voice:
         links: Where a reader finds more, instead of the file's own `links`.
         templates: Own words in place of the built-in ones.
     """
+
+    groups: ClassVar[bool] = False
 
     links: Links = field(default_factory=Links)
     templates: Templates = field(default_factory=Templates)

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import aiohttp
 import orjson
@@ -32,6 +32,7 @@ from sentinel.model import (
     Severity,
     fingerprint,
 )
+from sentinel.notifiers.alerts import group as alert_group
 from sentinel.notifiers.base import Attempt, Message
 from sentinel.notifiers.http import HttpSettings, check, check_url, exchange
 from sentinel.notifiers.wording import Story, clean, rfc3339, shorten
@@ -52,6 +53,8 @@ class Webhook(HttpSettings):
     Args:
         url: Where to post to. It may hold a token, so it is treated as a secret.
         min_severity: Incidents that never reached it are not told here.
+        dialect: `sentinel`, the whole incident; or `alertmanager`, what Alertmanager's webhook would send, for the many
+            receivers that read that.
         secret: Signs each message: `whsec_` and base64 of 24 to 64 random bytes.
         previous_secret: The one before; while it is set both sign, so that receivers can change over in their time.
         authorization: Value of the Authorization header, such as `Bearer …`, for receivers that check no signature.
@@ -65,6 +68,7 @@ class Webhook(HttpSettings):
 
     url: Secret
     min_severity: Severity = Severity.INFO
+    dialect: Literal["sentinel", "alertmanager"] = "sentinel"
     secret: Secret | None = None
     previous_secret: Secret | None = None
     authorization: Secret | None = None
@@ -82,6 +86,10 @@ class Webhook(HttpSettings):
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """The event as compact JSON under 20 kB; `minimal` leaves out all lists and the alert."""
         story = self.tell(notification)
+        if self.dialect == "alertmanager":
+            group = alert_group(notification, story, minimal=minimal)
+            cut = ("description",) if group["commonAnnotations"].get("description", "").endswith("…") else ()
+            return Message(orjson.dumps(group), cut, story.failed_templates)
         incident = _incident(notification, story)
         alerts = [] if minimal else [_alert(notification.incident)]
         truncated = []

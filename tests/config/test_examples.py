@@ -17,6 +17,8 @@ CONFIG = Path(__file__).parents[2] / "config"
 ANNOTATED = CONFIG / "sentinel.yaml"
 EXAMPLES = sorted((CONFIG / "examples").glob("*.yaml"))
 ENVIRONMENT = {
+    "ALERTMANAGER_AUTHORIZATION": "Bearer t",
+    "ALERTMANAGER_TOKEN": "t",
     "HOME": "/home/s",
     "ENCODING_SLACK_URL": "https://hooks.slack.com/services/T0/B0/x",
     "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",

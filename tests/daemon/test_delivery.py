@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ import pytest
 from sentinel.delivery import BreakerState, Delivery, DeliverySettings
 from sentinel.metrics import Metrics
 from sentinel.model import Notification, Reason, Severity
-from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
+from sentinel.notifiers.base import Attempt, DeliveryError, Kept, Message, Outcome
 from sentinel.outbox import Outbox, Row, RowState
 from tests.notifiers.stories import NOON, leak, notification, resolved
 
@@ -117,7 +117,11 @@ class House:
         self.journal = Journal()
         self.metrics = Metrics("0")
         notifiers = {f"ops/{name}": player for name, player in players.items()}
-        self.delivery = Delivery(self.journal, notifiers, settings, now=now, metrics=self.metrics, random=Longest())
+        self.open_incidents: set[str] = set()
+        self.delivery = Delivery(
+            self.journal, notifiers, settings, now=now, metrics=self.metrics, random=Longest(),
+            open_incidents=lambda: self.open_incidents,
+        )  # fmt: skip
 
     def put(self, *notifications: Notification) -> None:
         for one in notifications:
@@ -442,6 +446,33 @@ async def test_levels_show_what_waits_how_long_and_which_breaker_is_open() -> No
     assert 'sentinel_outbox_rows{destination="ops/x",state="pending"} 1.0' in text
     assert 'sentinel_outbox_oldest_seconds{destination="ops/gone"} 20.0' in text
     assert 'sentinel_breaker_state{destination="ops/x"} 2.0' in text
+
+
+class Repeater(Player):
+    """A player whose destination is told again and again; what it was told, and when."""
+
+    resend_interval = 60.0
+
+    def __init__(self, *failures: Exception) -> None:
+        super().__init__("ref-1", "ref-2")
+        self.failures = deque(failures)
+        self.resent: list[tuple[float, list[Kept]]] = []
+
+    async def resend(self, session: aiohttp.ClientSession, kept: Sequence[Kept], now: float) -> None:
+        self.resent.append((now - NOON, list(kept)))
+        if self.failures:
+            raise self.failures.popleft()
+
+
+async def test_what_a_destination_was_told_is_told_again_with_whether_it_is_still_open() -> None:
+    x = Repeater(failure(), ValueError("a bug"))
+    async with house(x=x) as it:
+        it.open_incidents.add("01a")
+        it.put(event("1", lane="a"), event("2", lane="b"))
+        await asyncio.sleep(125)
+    assert [at for at, _ in x.resent] == [0.0, 60.0, 120.0]
+    assert x.resent[2][1] == [Kept("ref-1", open=True), Kept("ref-2", open=False)]
+    assert x.told == ["1", "2"]
 
 
 async def test_a_template_that_failed_is_counted() -> None:

@@ -15,6 +15,7 @@ from sentinel.model import Reason, Secret, Severity
 from sentinel.notifiers import BY_NAME, Attempt, DeliveryError, Notifier, Outcome
 from sentinel.notifiers.http import open_session
 from tests.notifiers.fakes import ROUTING_KEY, Fake, FakePagerDuty, FakeSlack, serving
+from tests.notifiers.fakes.alertmanager import FakeAlertmanager
 from tests.notifiers.fakes.slack_app import TOKEN, FakeSlackApp
 from tests.notifiers.stories import NOON, enormous, leak, notification
 
@@ -24,6 +25,7 @@ FAKES: dict[str, Callable[[], Fake]] = {
     "slack": FakeSlack,
     "slack_app": FakeSlackApp,
     "pagerduty": FakePagerDuty,
+    "alertmanager": FakeAlertmanager,
 }
 MAKE: dict[str, Callable[[str], Notifier]] = {
     "webhook": lambda url: BY_NAME["webhook"](
@@ -35,6 +37,9 @@ MAKE: dict[str, Callable[[str], Notifier]] = {
     ),
     "pagerduty": lambda url: BY_NAME["pagerduty"](
         routing_key=Secret(ROUTING_KEY), url=url.replace("/hook/TOKEN-in-the-path", "/v2/enqueue")
+    ),
+    "alertmanager": lambda url: BY_NAME["alertmanager"](
+        urls=(url.replace("/hook/TOKEN-in-the-path", ""),), authorization=Secret("Bearer hunter2-hunter2")
     ),
     "stdout": lambda url: BY_NAME["stdout"](),
 }
@@ -201,15 +206,15 @@ def test_what_is_worth_telling_includes_the_resolve(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(BY_NAME))
 def test_severity_is_a_setting_with_a_fitting_default(kind: str) -> None:
-    machines = {"webhook": Severity.INFO, "stdout": Severity.INFO}
-    expected = Severity.CRITICAL if BY_NAME[kind].pages else machines.get(kind, Severity.WARNING)
+    machines = {"webhook": Severity.INFO, "stdout": Severity.INFO, "alertmanager": Severity.INFO}
+    expected = machines.get(kind, Severity.CRITICAL if BY_NAME[kind].pages else Severity.WARNING)
     assert MAKE[kind]("https://hooks.example/hook").min_severity is expected
 
 
 @pytest.mark.parametrize("kind", HTTP)
 def test_plain_http_to_another_host_must_be_allowed(kind: str) -> None:
     with pytest.raises(
-        ValueError, match=r"^url must begin with https://; for plain http to hooks\.example set allow_http"
+        ValueError, match=r"^urls? must begin with https://; for plain http to hooks\.example set allow_http"
     ):
         MAKE[kind]("http://hooks.example/hook/TOKEN-in-the-path")
 
@@ -217,13 +222,13 @@ def test_plain_http_to_another_host_must_be_allowed(kind: str) -> None:
 @pytest.mark.parametrize("kind", HTTP)
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "[::ffff:169.254.169.254]", "224.0.0.1"])
 def test_addresses_that_must_not_be_reached_are_refused_at_once(kind: str, host: str) -> None:
-    with pytest.raises(ValueError, match=r"^url must not point to "):
+    with pytest.raises(ValueError, match=r"^urls? must not point to "):
         MAKE[kind](f"https://{host}/hook/TOKEN-in-the-path")
 
 
 @pytest.mark.parametrize("kind", HTTP)
 def test_what_is_not_a_url_is_refused_without_repeating_it(kind: str) -> None:
-    with pytest.raises(ValueError, match=r"^url must") as caught:
+    with pytest.raises(ValueError, match=r"^urls? must") as caught:
         MAKE[kind]("hooks.example:TOKEN-in-the-path")
     assert "TOKEN" not in str(caught.value)
 
