@@ -45,9 +45,17 @@ def _served(settings: Settings) -> str:
 def _target(target: TargetSettings) -> Iterator[str]:
     yield f"  {target.name}: {target.address}, every {words(target.interval)}"
     for queue in target.queues:
-        yield f"    queue {queue.name or queue.key}: {KINDS[type(queue)]} at {queue.key}"
+        place = "" if queue.db is None else f" in db {queue.db}"
+        key, name = getattr(queue, "key", ""), getattr(queue, "name", "")
+        yield (
+            f"    queue {name or key}: {KINDS[type(queue)]} at {key}{place}"
+            if key
+            else f"    {KINDS[type(queue)]}{place}"
+        )
     for heartbeat in target.heartbeats:
         yield f"    heartbeats of {heartbeat.group}: {KINDS[type(heartbeat)]} at {heartbeat.key}"
+    if target.discover.enabled:
+        yield f"    and what is found of {', '.join(target.discover.systems) or 'every job system'}"
 
 
 def _rule(rule: Rule) -> str:

@@ -22,11 +22,9 @@ Census (`redis_clients.py`), one series a client group; labels: group
     redis_group_births_total · redis_group_deaths_total (by id; lives shorter than a census are not seen)
     redis_census_seconds (server time that CLIENT LIST took)
 
-Queues (`queues/`), labels: queue
-    queue_depth · queue_in_flight · queue_blocked_consumers · queue_oldest_seconds · queue_delayed ·
-    queue_completed_total · queue_failed_total
+Queues and the workers of job systems (`queues/`): the table in `queues/base.py`
 
-Heartbeats (`heartbeats.py`), labels: group, worker
+Heartbeats named in YAML (`heartbeats.py`), labels: group, worker
     heartbeat_age_seconds (seconds since the last beat; grows while none comes; the series ends when
     the worker signs off)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from redis.exceptions import AuthenticationError, RedisError
 
 from sentinel.model import Labels, Sample, Series
 
-__all__ = ["Command", "Reader", "Reply", "Sampler", "SamplerError", "Vitals", "refusal", "sample"]
+__all__ = ["Client", "Command", "Reader", "Reply", "Sampler", "SamplerError", "Vitals", "refusal", "sample"]
 
 Command = tuple[str | bytes | int | float, ...]
 Reply = Any
@@ -73,6 +73,23 @@ class Reader(Protocol):
         """
 
 
+class Client(NamedTuple):
+    """One connection, as CLIENT LIST showed it."""
+
+    id: int
+    addr: str
+    name: str
+    age: int
+    """Seconds since it was opened."""
+    idle: int
+    """Seconds since its last command."""
+    blocked: bool
+    """Whether it waits in a command such as BRPOP."""
+    db: int
+    cmd: str
+    """The last command, in small letters."""
+
+
 @dataclass(slots=True)
 class Vitals:
     """What INFO said last, for the other samplers of the same target: they adapt to it, and ask it no more.
@@ -90,6 +107,10 @@ class Vitals:
     """Client ids of our seats."""
     client_names: frozenset[str] = frozenset()
     """Names that the census saw last."""
+    clients: tuple[Client, ...] = ()
+    """Connections that it saw last and that may be workers: named, or waiting for jobs; a bounded number."""
+    listed: float | None = None
+    """When that was, as the `now` of the poll."""
 
 
 class Sampler(Protocol):

@@ -7,6 +7,7 @@ handshake: a pool reconnects at will, and `CLIENT SETINFO` adds errors to the ta
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import functools
@@ -138,6 +139,18 @@ class Link:
         await self._connection.send_packed_command(_packed(commands), check_health=False)
         return [await self._read() for _ in commands]
 
+    async def pushed(self, within: float) -> Reply:
+        """What a subscribed connection was sent unasked; None if nothing comes within so many seconds.
+
+        Raises:
+            RedisError or OSError: the connection failed.
+        """
+        try:
+            async with asyncio.timeout(within):
+                return await self._connection.read_response(disconnect_on_error=False)
+        except TimeoutError:
+            return None
+
     async def close(self) -> None:
         """Close without waiting for the other side."""
         with contextlib.suppress(OSError, exceptions.RedisError):
@@ -154,13 +167,13 @@ class Link:
         return reply
 
 
-@functools.lru_cache(maxsize=512)
 def _packed(commands: tuple[Command, ...]) -> bytes:
-    """The wire form, kept: most polls ask the same again, and redis-py's packing costs a tenth of a poll."""
     return b"".join(map(_packed_command, commands))
 
 
+@functools.lru_cache(maxsize=16_384)
 def _packed_command(command: Command) -> bytes:
+    """The wire form, kept: most polls ask the same again, and redis-py's packing costs a tenth of a poll."""
     words = [word if isinstance(word, bytes) else str(word).encode() for word in command]
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from redis.exceptions import RedisError
 
 from sentinel.model import Labels, Sample, Seconds, labels
-from sentinel.samplers.base import Reader, Reply, SamplerError, Vitals, refusal, sample
+from sentinel.samplers.base import Client, Reader, Reply, SamplerError, Vitals, refusal, sample
 from sentinel.samplers.client_groups import Grouping, Origin
 
 __all__ = ["Census", "CensusSettings"]
@@ -41,6 +41,11 @@ _RETRY_OFF = 600.0
 _FORGET = 600.0
 _COMMON = 0.9
 _NAMES = 10_000
+_WORKERS = 5_000
+_TAKING = frozenset(
+    b"brpop blpop brpoplpush blmove bzpopmin xreadgroup zrangebyscore evalsha eval lpop publish".split()
+)
+"""Last commands of connections that may take jobs."""
 _MOVED = 2
 """Clients more or fewer since the last list that call for another; our own dial probe is one."""
 
@@ -143,6 +148,7 @@ class Census:
             tallies, living, names = await self._counted(text)
             self._board = _Board(self._settings.groups)
         self._vitals.client_names = frozenset(islice(names, _NAMES))
+        self._vitals.listed = now
         await asyncio.sleep(0)
         births, deaths = self._ledger(living)
         cohort = sum(tally.untouched for tally in tallies.values())
@@ -187,10 +193,13 @@ class Census:
         names: set[str] = set()
         origins: dict[tuple[bytes, ...], tuple[Origin, str]] = {}
         rows = _rows(text)
+        workers: list[Client] = []
         while part := list(islice(rows, _SLICE)):
             for row in part:
                 self._count(row, tallies, living, names, origins)
+            workers += _workers(part)
             await asyncio.sleep(0)
+        self._vitals.clients = tuple(workers[:_WORKERS])
         return tallies, living, names
 
     def _count(
@@ -321,6 +330,15 @@ def _rows(text: bytes) -> Iterator[tuple[bytes, ...]]:
             yield tuple(word[cut:] for word, cut in zip(picked, _CUTS, strict=True))
         else:
             yield _by_name(line)
+
+
+def _workers(rows: list[tuple[bytes, ...]]) -> Iterator[Client]:
+    """Those that may be workers."""
+    for number, addr, name, age, idle, flags, db, cmd, _, _ in rows:
+        if (name or cmd in _TAKING) and not name.startswith(_OWN) and (number + age + idle + db).isdigit():
+            words = (addr.decode("utf-8", "replace"), name.decode("utf-8", "replace"))
+            seconds = int(age), int(idle)
+            yield Client(int(number), *words, *seconds, b"b" in flags, int(db), cmd.decode("ascii", "replace"))
 
 
 def _lines(text: bytes) -> Iterator[bytes]:

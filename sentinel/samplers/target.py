@@ -7,7 +7,7 @@ when polls happen (the daemon's loop does), what the samples mean, nor any sampl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from sentinel.samplers.base import Sampler, SamplerError, Vitals, sample
 from sentinel.samplers.dial import Address, Dialer, Tls, parse_url
 from sentinel.samplers.heartbeats import Heartbeat, Heartbeats
 from sentinel.samplers.probe import DialProbe, ProbeSettings
-from sentinel.samplers.queues import Queue, Queues
+from sentinel.samplers.queues import Discovery, Listener, Queue, Queues
 from sentinel.samplers.redis_clients import Census, CensusSettings
 from sentinel.samplers.redis_info import RedisInfo
 from sentinel.samplers.seats import Seats
@@ -52,8 +52,11 @@ class TargetSettings:
     """The ceiling of a server that does not tell its own, as some managed ones; 0 for none."""
     queues: tuple[Queue, ...] = ()
     """Where jobs wait."""
+    discover: Discovery = field(default_factory=Discovery)
     heartbeats: tuple[Heartbeat, ...] = ()
     """Worker groups, and how they say that they live."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What routes, silences and maintenance windows may choose by, such as `env: prod`."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -93,8 +96,11 @@ class Target:
         self._samplers: tuple[Sampler, ...] = (RedisInfo(settings.max_clients, self.vitals),)
         if settings.census.enabled:
             self._samplers += (Census(settings.census, self.vitals),)
-        if settings.queues:
-            self._samplers += (Queues(settings.queues),)
+        self._queues: Queues | None = None
+        if settings.queues or settings.discover.enabled:
+            listener = Listener(dialer, settings.timeout / 2)
+            self._queues = Queues(settings.queues, settings.discover, self.vitals, listener, settings.address.db)
+            self._samplers += (self._queues,)
         if settings.heartbeats:
             self._samplers += (Heartbeats(settings.heartbeats, lambda: self.vitals.client_names),)
         self._troubles: dict[str, str] = {}
@@ -113,22 +119,28 @@ class Target:
         return Poll(self.settings.name, now, tuple(samples))
 
     def notes(self) -> list[str]:
-        """What an operator should be told since the last call: one line each time that a trouble changes."""
+        """What an operator should be told since the last call: each change of a trouble, and job systems found."""
         notes, self._notes = self._notes, []
+        if self._queues:
+            notes += [f"queues: {news}" for news in self._queues.news]
+            self._queues.news.clear()
         return notes
 
     @property
     def acl_line(self) -> str:
         """What the server must allow for all that is configured here."""
         commands = {name for sampler in (*self._samplers, self._probe) for name in sampler.commands}
-        keys = [queue.key for queue in self.settings.queues]
-        keys += [heartbeat.key for heartbeat in self.settings.heartbeats]
+        keys = [heartbeat.key.replace("{client}", "*") for heartbeat in self.settings.heartbeats]
+        keys += self._queues.keys if self._queues else []
+        channels = self._queues.channels if self._queues else []
         user = self.settings.address.username or "sentinel"
-        return acl_line(self.vitals.version, commands, [key.replace("{client}", "*") for key in keys], user)
+        return acl_line(self.vitals.version, commands, keys, user, channels)
 
     async def close(self) -> None:
-        """Give the seats back."""
+        """Give all connections back."""
         await self._seats.close()
+        if self._queues:
+            await self._queues.close()
 
     async def _on_seats(self, now: float) -> list[Sample]:
         """The samplers in turn, as they share a connection. When no seat is left, all fail for one reason."""

@@ -432,6 +432,7 @@ def test_the_summary_says_what_is_watched_and_who_is_told(desk: Desk) -> None:
         f"instance sentinel, state in {desk.path.parent}/state, http off",
         "watched:",
         "  a: rediss://h:6379, every 90m",
+        "    and what is found of every job system",
         f"causes: {causes} (off: churn)",
         "rules:",
         "  mine: m by above, score from 1 for 250ms, info",

@@ -43,7 +43,7 @@ async def test_what_the_file_names_is_sampled_and_what_cannot_be_is_noted(tmp_pa
             poll, notes = await target.poll(1000.0), target.notes()
         finally:
             await target.close()
-    assert values(poll, "queue_depth") == {("jobs",): 2}
+    assert values(poll, "queue_depth") == {("jobs", "list"): 2}
     ages = values(poll, "heartbeat_age_seconds")
     assert ages == {("encoders", "w"): pytest.approx(30, abs=2), ("mailers", "hb"): pytest.approx(0, abs=1)}
     assert [note for note in notes if note.startswith("queues: odd: ")]

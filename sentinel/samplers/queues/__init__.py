@@ -1,61 +1,344 @@
-"""Queues of a target: how much waits, is in flight, is delayed.
+"""Queues of a target and their workers: those that are named in YAML, and those that are found by looking.
 
-Knows the kinds by their table and that all are asked at once. Must not know any kind's commands.
+Job systems are found by their registries, by the names of their workers' connections and by channels, in every
+database that INFO lists, without KEYS. A scan of all keys is made only where it was asked for, a little at each poll.
+
+Knows the kinds by their table, and that all are asked at once. Must not know any kind's commands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from sentinel.model import Sample
-from sentinel.samplers.acl import acl_names
-from sentinel.samplers.base import Command, Reader, SamplerError, refusal
-from sentinel.samplers.queues.base import Queue
+from redis.exceptions import NoPermissionError
+
+from sentinel.model import Sample, Seconds
+from sentinel.samplers.base import Command, Reader, Reply, SamplerError, Vitals, refusal, sample
+from sentinel.samplers.queues.base import Asking, Follower, Queue, Room, Sight
+from sentinel.samplers.queues.bull import Bull, BullMq
+from sentinel.samplers.queues.celery import Celery
+from sentinel.samplers.queues.listener import Listener
 from sentinel.samplers.queues.lists import ListQueue
+from sentinel.samplers.queues.rq import Rq
 from sentinel.samplers.queues.streams import StreamQueue
 from sentinel.samplers.queues.zsets import ZsetQueue
 
-__all__ = ["BY_NAME", "ListQueue", "Queue", "Queues", "StreamQueue", "ZsetQueue"]
+__all__ = ["BY_NAME", "Discovery", "ListQueue", "Listener", "Queue", "Queues", "StreamQueue", "ZsetQueue"]
 
-BY_NAME: Mapping[str, type[Queue]] = {"list": ListQueue, "zset": ZsetQueue, "stream": StreamQueue}
+BY_NAME: Mapping[str, type[Queue]] = {
+    "celery": Celery,
+    "rq": Rq,
+    "bullmq": BullMq,
+    "bull": Bull,
+    "list": ListQueue,
+    "zset": ZsetQueue,
+    "stream": StreamQueue,
+}
+"""Every kind under its name in YAML and, for job systems, in `queue_depth{system="…"}`."""
+
+_NAMED_ONLY = frozenset({"list", "zset", "stream"})
+"""Nothing tells that a key of theirs holds jobs."""
+_DATABASES = 16
+_REFUSED_FOR: Seconds = 600.0
+_TOLD = 10
+_DATABASE = re.compile(rb"^db(\d{1,5}):", re.MULTILINE)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Finding job systems without being told of them."""
+
+    enabled: bool = True
+    interval: Seconds = 30.0
+    """From one look for new and vanished queues to the next."""
+    systems: tuple[str, ...] = ()
+    """Kinds to look for; none: all."""
+    dbs: tuple[int, ...] = ()
+    """Databases to look in; none: all that hold keys, the first sixteen."""
+    queues: int = 1000
+    """Most that are followed; the others are left out, and that is said."""
+
+    def __post_init__(self) -> None:
+        known = [name for name in BY_NAME if name not in _NAMED_ONLY]
+        for name in self.systems:
+            if name not in known:
+                raise ValueError(f"`systems` must be of {', '.join(known)}; got {name!r}")
+        if self.queues < 1:
+            raise ValueError(f"`queues` must be at least 1, got {self.queues}")
 
 
 @dataclass
+class _Followed:
+    """One follower, and where it looks."""
+
+    kind: str
+    db: int
+    queue: Queue
+    named: bool
+    """In YAML, not found."""
+    follower: Follower = field(init=False)
+    refused: tuple[float, str] | None = None
+    """When it was not permitted to look, and what was said."""
+
+    def __post_init__(self) -> None:
+        self.follower = self.queue.follower()
+
+    @property
+    def lives(self) -> bool:
+        """Whether there is anything to read."""
+        return self.named or bool(self.follower.queues) or self.follower.workers > 0
+
+    def may_look(self, now: float) -> bool:
+        """Not while it was refused a short time ago: each refusal is an entry in the server's ACL log."""
+        return self.refused is None or not 0 <= now - self.refused[0] < _REFUSED_FOR
+
+    def discovering(self, sight: Sight) -> Asking[None]:
+        """Discover, and note what is not permitted."""
+        asking, replies = self.follower.discover(sight), None
+        self.refused = None
+        while True:
+            try:
+                replies = yield asking.send(replies)  # type: ignore[arg-type]
+            except StopIteration:
+                return
+            refused = next((reply for reply in replies if isinstance(reply, NoPermissionError)), None)
+            self.refused = (sight.now, str(refused)) if refused else self.refused
+
+
 class Queues:
-    """All queues of a target, in one pipeline after the server's TIME."""
+    """All queues of a target and their workers.
+
+    Args:
+        queues: Named in YAML.
+        discovery: How others are looked for; None for not at all.
+        vitals: Who is connected, as the census saw it.
+        listener: Hears what workers publish; None for nobody.
+        db: The target's own database.
+    """
 
     name: ClassVar[str] = "queues"
-    queues: tuple[Queue, ...]
-    trouble: str = field(default="", init=False)
-    """What the last sample had to leave out, and why; empty when all could be read."""
+
+    def __init__(
+        self,
+        queues: Sequence[Queue],
+        discovery: Discovery | None = None,
+        vitals: Vitals | None = None,
+        listener: Listener | None = None,
+        db: int = 0,
+    ) -> None:
+        self._discovery = discovery if discovery and discovery.enabled else None
+        self._vitals, self._listener, self._own = vitals or Vitals(), listener, db
+        self._all = [_Followed(_kind(each), db if each.db is None else each.db, each, named=True) for each in queues]
+        self._found: dict[tuple[str, int], frozenset[str]] = {}
+        self._offset: float | None = None
+        """Of the server's clock from ours."""
+        self._looked: float | None = None
+        self._left_out = 0
+        self.trouble = ""
+        """What the last sample had to leave out, and why; empty when all could be read."""
+        self.news: list[str] = []
+        """What was found or has vanished; whoever tells of it empties the list."""
+        self._look_in((db,))
 
     @property
     def commands(self) -> tuple[str, ...]:
         """What these queues need, and no more."""
-        return ("time", *sorted(acl_names(command for queue in self.queues for command in queue.commands(0.0))))
+        needed = {need for each in self._all for need in each.queue.needs}
+        return tuple(sorted(needed | {"time"} | ({"info"} if self._discovery else set())))
+
+    @property
+    def keys(self) -> list[str]:
+        """Patterns of the keys that are read."""
+        return sorted({key for each in self._all for key in each.follower.keys})
+
+    @property
+    def channels(self) -> list[str]:
+        """Patterns of the channels that are listened to."""
+        wanted = ((pattern, each.db) for each in self._all for pattern in each.follower.listens)
+        return sorted({pattern.replace("{db}", str(db)) for pattern, db in wanted})
 
     async def sample(self, reader: Reader, now: float) -> list[Sample]:
-        """Samples of every queue that can be read.
+        """Samples of every queue that can be read, and of all workers.
 
         Raises:
-            SamplerError: none could.
+            SamplerError: nothing could be read.
         """
-        (time,) = await reader.ask(("TIME",))
-        if not isinstance(time, list):
-            raise refusal(time, "TIME")
-        asked = [queue.commands(int(time[0]) + int(time[1]) / 1e6) for queue in self.queues]
-        flat: list[Command] = [command for commands in asked for command in commands]
-        replies = iter(await reader.ask(*flat))
+        if self._offset is None:
+            self._set_clock((await reader.ask(("TIME",)))[0], now)
+        errors = await self._discover(reader, now) if self._due(now) else []
+        heard = await self._hear(errors)
         samples: list[Sample] = []
-        errors: list[SamplerError] = []
-        for queue, commands in zip(self.queues, asked, strict=True):
-            try:
-                samples += queue.read([next(replies) for _ in commands], now)
-            except SamplerError as error:
-                errors.append(error)
-        self.trouble = "; ".join(map(str, errors))
+        for db, followed in self._by_database(each for each in self._all if each.lives):
+            sight = self._sight(db, now, heard)
+            for outcome in await self._together(reader, db, now, [each.follower.read(sight) for each in followed]):
+                if isinstance(outcome, SamplerError):
+                    errors.append(outcome)
+                else:
+                    samples += outcome
+        self.trouble = "; ".join([*map(str, errors), *self._refusals(), *self._too_many()])
         if errors and not samples:
             raise SamplerError(errors[0].reason, self.trouble)
-        return samples
+        return [*samples, *self._counts(now)]
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._listener:
+            await self._listener.close()
+
+    # Asking
+
+    async def _together(
+        self, reader: Reader, db: int, now: float, askings: Sequence[Asking[T]]
+    ) -> list[T | SamplerError]:
+        """Run them side by side: what all of them ask at a time goes out as one pipeline, the first with TIME."""
+        outcomes: dict[int, T | SamplerError] = {}
+        waiting: dict[int, Sequence[Command]] = {}
+        for place, asking in enumerate(askings):
+            _step(place, asking, None, waiting, outcomes)
+        first: tuple[Command, ...] = (("TIME",),)
+        while waiting:
+            asked, waiting = waiting, {}
+            flat = [command for commands in asked.values() for command in commands]
+            replies = await reader.ask(*first, *flat, db=db)
+            if first:
+                self._set_clock(replies.pop(0), now)
+            rest, first = iter(replies), ()
+            for place, commands in asked.items():
+                _step(place, askings[place], [next(rest) for _ in commands], waiting, outcomes)
+        return [outcomes[place] for place in range(len(askings))]
+
+    def _set_clock(self, reply: Reply, now: float) -> None:
+        if not isinstance(reply, list):
+            raise refusal(reply, "TIME")
+        self._offset = int(reply[0]) + int(reply[1]) / 1e6 - now
+
+    def _sight(self, db: int, now: float, heard: Iterable[tuple[str, bytes]] = (), room: Room | None = None) -> Sight:
+        offset, listed = self._offset or 0.0, self._vitals.listed
+        return Sight(
+            now=now,
+            clock=now + offset,
+            place="" if db == self._own else f"@db{db}",
+            clients=[client for client in self._vitals.clients if client.db == db],
+            listed=None if listed is None else listed + offset,
+            heard=[message for message in heard if message[0].startswith(f"/{db}.")],
+            room=room or Room(0),
+        )
+
+    async def _hear(self, errors: list[SamplerError]) -> list[tuple[str, bytes]]:
+        if not self._listener:
+            return []
+        try:
+            return await self._listener.hear(self.channels)
+        except SamplerError as error:
+            errors.append(error)
+            return []
+
+    # Finding
+
+    def _due(self, now: float) -> bool:
+        interval = self._discovery.interval if self._discovery else Discovery.interval
+        return self._looked is None or not 0 <= now - self._looked < interval
+
+    async def _discover(self, reader: Reader, now: float) -> list[SamplerError]:
+        """Let everyone look again; a database that cannot be selected is left out."""
+        if self._discovery:
+            self._look_in(self._discovery.dbs or _databases((await reader.ask(("INFO", "keyspace")))[0], self._own))
+        room = Room(self._discovery.queues if self._discovery else Discovery.queues)
+        errors: list[SamplerError] = []
+        for db, followed in self._by_database(each for each in self._all if each.may_look(now)):
+            sight = self._sight(db, now, room=room)
+            try:
+                outcomes = await self._together(reader, db, now, [each.discovering(sight) for each in followed])
+                errors += [outcome for outcome in outcomes if isinstance(outcome, SamplerError)]
+            except SamplerError as error:
+                if db == self._own:
+                    raise
+                errors.append(error)
+        self._looked, self._left_out = now, room.left_out
+        self._tell()
+        return errors
+
+    def _look_in(self, dbs: Sequence[int]) -> None:
+        """Have a follower of each kind that is looked for in each of these databases."""
+        if not self._discovery:
+            return
+        self._all = [each for each in self._all if each.lives or each.db in dbs]
+        there = {(each.kind, each.db) for each in self._all}
+        kinds = self._discovery.systems or [kind for kind in BY_NAME if kind not in _NAMED_ONLY]
+        missing = [(kind, db) for db in dbs for kind in kinds if (kind, db) not in there]
+        self._all += [_Followed(kind, db, BY_NAME[kind](), named=False) for kind, db in missing]
+
+    def _by_database(self, followed: Iterable[_Followed]) -> list[tuple[int, list[_Followed]]]:
+        """The target's own first; named ones before those that were found."""
+        found: dict[int, list[_Followed]] = {}
+        for each in followed:
+            found.setdefault(each.db, []).append(each)
+        return sorted(found.items(), key=lambda item: (item[0] != self._own, item[0]))
+
+    def _tell(self) -> None:
+        """What was found, and what of it has vanished."""
+        found = {(each.kind, each.db): frozenset(each.follower.queues) for each in self._all if not each.named}
+        for kind, db in sorted(found.keys() | self._found.keys()):
+            before, after = self._found.get((kind, db), frozenset()), found.get((kind, db), frozenset())
+            place = "" if db == self._own else f" in db {db}"
+            self.news += [f"found {kind}{place}: {_listed(after - before)}"] if after - before else []
+            self.news += [f"{kind}{place}: {_listed(before - after)} vanished"] if before - after else []
+        self._found = found
+
+    def _counts(self, now: float) -> Iterator[Sample]:
+        for kind in dict.fromkeys(each.kind for each in self._all if each.lives and not each.named):
+            own = [each.follower for each in self._all if each.kind == kind and not each.named]
+            yield sample("discovered_queues", now, sum(len(each.queues) for each in own), system=kind)
+            yield sample("discovered_workers", now, sum(each.workers for each in own), system=kind)
+
+    def _refusals(self) -> list[str]:
+        refused = [each for each in self._all if each.refused]
+        if not refused:
+            return []
+        kinds, why = _listed({each.kind for each in refused}), (refused[0].refused or (0, ""))[1]
+        return [f"not permitted to look for {kinds} ({why}); allow it, or say in `discover` what to look for"]
+
+    def _too_many(self) -> list[str]:
+        return [f"{self._left_out} queues are left out: raise `queues` of `discover`"] if self._left_out else []
+
+
+def _step(
+    place: int,
+    asking: Asking[T],
+    replies: Sequence[Reply] | None,
+    waiting: dict[int, Sequence[Command]],
+    outcomes: dict[int, T | SamplerError],
+) -> None:
+    """Let one go on until it asks again, returns or fails."""
+    try:
+        waiting[place] = asking.send(replies)  # type: ignore[arg-type]
+    except StopIteration as end:
+        outcomes[place] = end.value
+    except SamplerError as error:
+        outcomes[place] = error
+
+
+def _kind(queue: Queue) -> str:
+    return next(kind for kind, member in BY_NAME.items() if type(queue) is member)
+
+
+def _databases(reply: Reply, own: int) -> list[int]:
+    """Those that hold keys, and the target's own.
+
+    >>> _databases(b"# Keyspace\\r\\ndb3:keys=1,expires=0\\r\\n", 0)
+    [0, 3]
+    """
+    listed = [int(found) for found in _DATABASE.findall(reply if isinstance(reply, bytes) else b"")]
+    return sorted({own, *sorted(listed)[:_DATABASES]})
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - _TOLD} more" if len(ordered) > _TOLD else ""
+    return ", ".join(ordered[:_TOLD]) + more

@@ -1,18 +1,20 @@
 """Streams read by a consumer group.
 
-Knows XLEN and XINFO GROUPS. Must not know what an entry holds.
+Knows XLEN, XINFO and XRANGE; the time when an entry was added is its id. Must not know what an entry holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from redis.exceptions import RedisError
 
-from sentinel.model import Sample
-from sentinel.samplers.base import Command, Reply, sample
-from sentinel.samplers.queues.base import checked
+from sentinel.model import Sample, Seconds
+from sentinel.samplers.base import Reply
+from sentinel.samplers.queues.base import Asking, Offers, QueueState, Sight, checked, mapped, number, text
+from sentinel.samplers.queues.fleet import Fleet
 
 __all__ = ["StreamQueue"]
 
@@ -24,29 +26,112 @@ class StreamQueue:
     Where the server cannot tell the lag (before 7.0, or after XDEL) the stream's length stands in.
     """
 
+    offers: ClassVar[Offers] = Offers(failures="no", heartbeat="estimate")
+    needs: ClassVar[tuple[str, ...]] = ("xlen", "xinfo|groups", "xinfo|consumers", "xrange")
+
     key: str
     group: str
     name: str = ""
     """As in `queue_depth{queue="…"}`; without it, the key."""
+    db: int | None = None
+    """Where it is; without it, the target's own."""
+    block: Seconds = 0.0
+    """BLOCK of XREADGROUP, after which a consumer asks again; 0 where it may be silent for long: no heartbeats then."""
+    system: str = "stream"
+    """As in `queue_depth{system="…"}`."""
 
-    def commands(self, clock: float) -> tuple[Command, ...]:
-        """XLEN and XINFO GROUPS."""
-        return (("XLEN", self.key), ("XINFO", "GROUPS", self.key))
+    def follower(self) -> _Stream:
+        """Knows nothing yet."""
+        return _Stream(self)
 
-    def read(self, replies: Sequence[Reply], now: float) -> list[Sample]:
-        """Its depth and what is in flight; a group that is not there has been given nothing."""
-        name, length = self.name or self.key, checked(replies[0], self.key)
-        if isinstance(replies[1], RedisError) and "no such key" not in str(replies[1]):
-            checked(replies[1], self.key)
-        group = self._group(replies[1])
-        lag = group.get(b"lag")
-        depth = length if lag is None else min(float(lag), length)
-        return [
-            sample("queue_depth", now, depth, queue=name),
-            sample("queue_in_flight", now, float(group.get(b"pending") or 0), queue=name),
-        ]
 
-    def _group(self, reply: Reply) -> dict[bytes, Reply]:
-        rows = reply if isinstance(reply, list) else []
-        groups = (dict(zip(row[::2], row[1::2], strict=False)) for row in rows)
-        return next((group for group in groups if group.get(b"name") == self.group.encode()), {})
+@dataclass
+class _Stream:
+    settings: StreamQueue
+    listens: tuple[str, ...] = field(default=(), init=False)
+    _fleet: Fleet = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._fleet = Fleet(self.settings.system, 3 * self.settings.block)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        return (self.settings.name or self.settings.key,)
+
+    @property
+    def workers(self) -> int:
+        return len(self._fleet)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.settings.key,)
+
+    def discover(self, sight: Sight) -> Asking[None]:
+        """Nothing: it is named."""
+        sight.room.take(self.queues)
+        yield from ()
+
+    def read(self, sight: Sight) -> Asking[list[Sample]]:
+        """Its depth, what is in flight, and the consumers; a group that is not there has been given nothing."""
+        key = self.settings.key
+        length, groups, consumers = yield (
+            ("XLEN", key),
+            ("XINFO", "GROUPS", key),
+            ("XINFO", "CONSUMERS", key, self.settings.group),
+        )
+        size = checked(length, key)
+        if isinstance(groups, RedisError) and "no such key" not in str(groups):
+            checked(groups, key)
+        group = self._group(groups)
+        lag, pending = number(group.get("lag")), number(group.get("pending")) or 0.0
+        depth = size if lag is None else min(lag, size)
+        oldest = yield from self._oldest(text(group.get("last-delivered-id")) or "0-0", depth)
+        given = number(group.get("entries-read"))
+        state = QueueState(
+            depth=depth,
+            eligible=depth,
+            oldest_age_seconds=None if oldest is None else max(0.0, sight.clock - oldest) if depth else 0.0,
+            in_flight=pending,
+            consumers=number(group.get("consumers")),
+            completed_total=None if given is None else max(0.0, given - pending),
+        )
+        samples = list(state.samples(self.queues[0] + sight.place, self.settings.system, sight.now))
+        return [*samples, *self._consumers(consumers, depth, sight)]
+
+    def _oldest(self, last: str, depth: float) -> Asking[float | None]:
+        """When the first entry that nobody was given was added."""
+        if not depth:
+            return 0.0
+        (entries,) = yield (("XRANGE", self.settings.key, _after(last), "+", "COUNT", 1),)
+        first = entries[0] if isinstance(entries, list) and entries else [b""]
+        found = number(text(first[0]).partition("-")[0])
+        return None if found is None else found / 1000
+
+    def _consumers(self, reply: Reply, depth: float, sight: Sight) -> Iterator[Sample]:
+        """One that is silent, with nothing to do and nothing left undone, was stopped: its name stays forever."""
+        if not self.settings.block:
+            return
+        group = f"{self.settings.system}:{self.queues[0]}{sight.place}"
+        for row in reply if isinstance(reply, list) else []:
+            about = mapped(row)
+            worker, pending = text(about.get("name")), number(about.get("pending")) or 0.0
+            silent = (number(about.get("idle")) or 0.0) / 1000
+            if silent > self._fleet.dead_after and not depth and not pending:
+                self._fleet.leave(worker, sight.clock)
+            else:
+                self._fleet.beat(worker, group, sight.clock - silent, sight.clock, busy=pending)
+        yield from self._fleet.samples(sight.now, sight.clock)
+
+    def _group(self, reply: Reply) -> dict[str, bytes]:
+        groups = (mapped(row) for row in (reply if isinstance(reply, list) else []))
+        return next((group for group in groups if text(group.get("name")) == self.settings.group), {})
+
+
+def _after(entry: str) -> str:
+    """The id that follows; exclusive ranges came with 6.2.
+
+    >>> _after("1764000000000-7")
+    '1764000000000-8'
+    """
+    milliseconds, _, sequence = entry.partition("-")
+    return f"{milliseconds}-{int(sequence or 0) + 1}"

@@ -1,0 +1,169 @@
+"""The workers of one job system: which there are, and since when each has shown no sign of life.
+
+A worker that is not seen any more is lost, and its age grows, until it is known to have deregistered itself or has
+been lost for an hour. Where workers are known by their connections alone, a connection that ends says nothing of why:
+such a worker counts as gone, scaled in or restarted, unless work waits or is abandoned where it was and no other came
+in its place.
+
+Knows how to keep workers from poll to poll. Must not know any job system, nor when an age is too old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sentinel.model import Sample, Seconds
+from sentinel.samplers.base import Client, sample
+
+__all__ = ["Fleet", "Presence"]
+
+_MOST = 2000
+_FORGET_AFTER: Seconds = 3600.0
+_GONE_FOR: Seconds = 60.0
+_SKEW: Seconds = 1.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    group: str
+    beat: float
+    """Server's time of its last sign of life."""
+    busy: float | None = None
+    draining: float | None = None
+    skew: float = 0.0
+
+
+@dataclass
+class Fleet:
+    """Workers by name, in groups.
+
+    Args:
+        system: Label of everything that is told.
+        dead_after: Age from which the system, or its rhythm, takes a worker for dead.
+    """
+
+    system: str
+    dead_after: Seconds
+    _workers: dict[str, _Worker] = field(default_factory=dict, init=False)
+    _gone: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def __contains__(self, worker: str) -> bool:
+        return worker in self._workers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._workers)
+
+    def beat(
+        self,
+        worker: str,
+        group: str,
+        at: float,
+        clock: float,
+        busy: float | None = None,
+        draining: float | None = None,
+        skew: float = 0.0,
+    ) -> None:
+        """A worker's last sign of life was at that time, by the server's clock; a time that lies ahead is skew."""
+        known = self._workers.get(worker)
+        if known is None and (len(self._workers) >= _MOST or clock - at > _FORGET_AFTER):
+            return
+        ahead = at - clock if at > clock else 0.0
+        self._workers[worker] = _Worker(group, min(at, clock), busy, draining, skew or ahead)
+        self._gone.pop(worker, None)
+
+    def leave(self, worker: str, clock: float) -> None:
+        """It deregistered itself; one that was lost by then has been cleared away by others."""
+        known = self._workers.pop(worker, None)
+        if known and clock - known.beat <= self.dead_after:
+            self._gone[worker] = known.group, clock
+
+    def keep(self, workers: Collection[str], clock: float) -> None:
+        """All others have deregistered themselves."""
+        for worker in self._workers.keys() - set(workers):
+            self.leave(worker, clock)
+
+    def beaten(self, worker: str) -> float | None:
+        """When it last beat; None if it is not known."""
+        known = self._workers.get(worker)
+        return known.beat if known else None
+
+    def samples(self, now: float, clock: float) -> Iterator[Sample]:
+        """Everything that the contract says of workers."""
+        self._workers = {w: one for w, one in self._workers.items() if clock - one.beat <= _FORGET_AFTER}
+        self._gone = {w: (group, at) for w, (group, at) in self._gone.items() if clock - at <= _GONE_FOR}
+        for group in sorted({one.group for one in self._workers.values()}):
+            yield sample("heartbeat_dead_after_seconds", now, self.dead_after, group=group, system=self.system)
+        for worker, one in self._workers.items():
+            yield from self._told(worker, one, now, clock)
+        for worker, (group, _) in self._gone.items():
+            yield sample("worker_gone", now, 1.0, group=group, worker=worker, system=self.system)
+
+    def _told(self, worker: str, one: _Worker, now: float, clock: float) -> Iterator[Sample]:
+        figures = {
+            "heartbeat_age_seconds": max(0.0, clock - one.beat),
+            "worker_busy": one.busy,
+            "worker_draining": one.draining,
+            "worker_clock_skew_seconds": one.skew if abs(one.skew) > _SKEW else None,
+        }
+        for metric, figure in figures.items():
+            if figure is not None:
+                yield sample(metric, now, figure, group=one.group, worker=worker, system=self.system)
+
+
+@dataclass
+class Presence:
+    """Workers that are known by their connections alone.
+
+    Args:
+        fleet: Where they are kept; a worker's name is its connection's, with the address.
+        quiet: Seconds for which a living worker's connection may show no command.
+    """
+
+    fleet: Fleet
+    quiet: Seconds
+    _seen: dict[str, set[str]] = field(default_factory=dict, init=False)
+    _missing: dict[str, dict[str, float]] = field(default_factory=dict, init=False)
+    _listed: float | None = field(default=None, init=False)
+
+    def see(
+        self, group: str, clients: Iterable[Client], listed: float | None, clock: float, *, needed: bool, busy: bool
+    ) -> int:
+        """Take the connections of a group's workers from the last list, and tell how many there are.
+
+        Args:
+            group: Whose workers they are.
+            clients: One connection a worker.
+            listed: When the list was taken, by the server's clock; None for never.
+            clock: The server's time now.
+            needed: Work waits there, or is abandoned.
+            busy: Jobs are worked on and their leases kept: a connection without commands is no bad sign.
+        """
+        if listed is None:
+            return 0
+        present = {f"{client.name or client.cmd}@{client.addr}": client for client in clients}
+        for worker, client in present.items():
+            hangs = client.idle > self.quiet and not client.blocked and not busy
+            beat = listed - client.idle + self.quiet if hangs else clock
+            self.fleet.beat(worker, group, beat, clock)
+        self._account(group, set(present), clock, needed)
+        return len(present)
+
+    def _account(self, group: str, present: set[str], clock: float, needed: bool) -> None:
+        before, missing = self._seen.get(group, set()), self._missing.setdefault(group, {})
+        missing.update(dict.fromkeys(before - present, clock))
+        replaced = sorted(missing)[: len(present - before)]
+        for worker in [*replaced, *(worker for worker in missing if worker in present)]:
+            missing.pop(worker, None)
+            if worker not in present:
+                self.fleet.leave(worker, clock)
+        for worker, since in list(missing.items()):
+            if not needed and clock - since > 0.8 * self.fleet.dead_after:
+                self.fleet.leave(worker, clock)
+                del missing[worker]
+            elif worker not in self.fleet:
+                del missing[worker]
+        self._seen[group] = present
