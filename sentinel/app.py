@@ -53,11 +53,12 @@ DEFAULT_PORT = 9750
 _logger = logging.getLogger("sentinel.app")
 
 
-async def run(load: Callable[[], Settings]) -> None:
+async def run(load: Callable[[], Settings], clock: Clock | None = None) -> None:
     """Watch until SIGTERM or SIGINT.
 
     Args:
         load: Reads the settings; called again on SIGHUP.
+        clock: Gives the time; tests pass their own.
 
     Raises:
         ConfigError: the settings cannot be used; only before the first of them were.
