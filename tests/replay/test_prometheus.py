@@ -109,9 +109,8 @@ def test_a_leak_is_reported_with_its_lead(prometheus: str, tmp_path: Path, capsy
     told = report["verdicts"][str(config)]["told"]
     assert told, report
     assert {each["cause"] for each in told} <= {"leak", "flood", "exhaustion", "refused"}  # totals do not say who
-    first = told[0]
-    assert first["wall"] is not None
-    assert 5 < first["lead_seconds"] < LEAKED
+    leads = [each["lead_seconds"] for each in told if each["wall"] is not None]
+    assert 5 < max(leads) < LEAKED
 
 
 def test_a_saved_answer_says_the_same_as_the_server(
