@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sentinel import __version__
+from sentinel import __version__, model
 from sentinel.announce import announce
 from sentinel.clock import Clock
 from sentinel.config import ConfigError, Settings
@@ -30,7 +30,7 @@ from sentinel.logs import Redactor, configure, log
 from sentinel.metrics import Metrics
 from sentinel.model import Incident, Poll, Seconds, Secret, Severity
 from sentinel.pace import keep_pace
-from sentinel.pipeline import Pipeline, SnapshotError, Step
+from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
 from sentinel.samplers.target import Target
 from sentinel.signals import Signals, Told
 from sentinel.store import Store, StoreError
@@ -114,18 +114,24 @@ class _Daemon:
         """Take up what an earlier process left: incidents and what was told of them, and what was learnt."""
         since = self.now() - self.settings.pipeline.incidents.history
         incidents = await self.store.live_incidents(resolved_since=since)
-        told = await self.store.told()
+        told, kept = await self.store.told(), await self.store.kept()
         snapshot = await self.store.load_snapshot()
         self._say_of_the_store()
         if snapshot.why:
             log(_logger, logging.INFO, "Detectors start cold", why=snapshot.why)
         await self._begin_tape("warm" if snapshot.data or incidents else "cold")
         self.pipeline = self._make_pipeline()
-        self._take_up(snapshot.data, incidents, told)
+        self._take_up(snapshot.data, incidents, told, kept)
 
-    def _take_up(self, snapshot: bytes | None, incidents: Sequence[Incident], told: Any) -> None:
+    def _take_up(
+        self,
+        snapshot: bytes | None,
+        incidents: Sequence[Incident],
+        told: Sequence[model.Told],
+        kept: Mapping[str, Action],
+    ) -> None:
         try:
-            self.pipeline.restore(snapshot=snapshot, incidents=incidents, told=told)
+            self.pipeline.restore(snapshot=snapshot, incidents=incidents, told=told, kept=kept)
         except SnapshotError as error:
             log(_logger, logging.WARNING, "Detectors start cold", why=str(error))
 
@@ -192,7 +198,7 @@ class _Daemon:
         """New settings: the pipeline goes on from where the old one was, where the two agree."""
         old, before, self.settings = self.pipeline, self.settings, settings
         self.pipeline = self._make_pipeline()
-        self._take_up(old.snapshot(), old.incidents(), old.told())
+        self._take_up(old.snapshot(), [*old.incidents(), *old.recent()], old.told(), old.kept())
         gone = {target.name for target in before.targets} - {target.name for target in settings.targets}
         self.pipeline.forget(gone)
         for name in gone:
@@ -270,10 +276,18 @@ class _Daemon:
     async def commit(self, step: Step) -> None:
         """Keep what a step changed, and have it delivered. A disk that fails is told, not died of."""
         announce(step, self.metrics)
-        if not step.incidents and not step.notifications:
+        if not step.lasting:
             return
         try:
-            await self.store.commit(step.incidents, step.notifications, self.now())
+            await self.store.commit(
+                step.incidents,
+                step.notifications,
+                self.now(),
+                told=step.told,
+                events=step.events,
+                recordings=step.recordings,
+                kept=step.kept,
+            )
         except StoreError as error:
             self.metrics.store_failures.inc()
             log(_logger, logging.ERROR, "Not saved, and sent all the same", why=str(error))

@@ -17,6 +17,7 @@ from detectors.base import Seconds
 __all__ = [
     "Culprit",
     "Eta",
+    "Event",
     "Evidence",
     "Finding",
     "Incident",
@@ -25,6 +26,7 @@ __all__ = [
     "Notification",
     "Poll",
     "Reason",
+    "Recording",
     "Sample",
     "Seconds",
     "Secret",
@@ -206,7 +208,16 @@ class Incident:
     occurrences: int = 1
     """How often it has come back without having been told as resolved."""
     sequence: int = 0
-    """Rises with each notification, so that a receiver can drop an older one."""
+    """Rises with each change that is told, so that a receiver can drop an older one."""
+    flapping: bool = False
+    """It comes and goes so often that it stays open until it has been quiet for long."""
+    acknowledged: float | None = None
+    """When somebody said that it is in hand; None if nobody did, or if it grew worse since."""
+    acknowledged_by: str = ""
+    resolved_by: str = ""
+    """Who said that it is over; empty where the readings did."""
+    context: tuple[str, ...] = ()
+    """What else a reader should know, a sentence each: a deploy, a silence that ended."""
 
     @property
     def ref(self) -> str:
@@ -220,8 +231,11 @@ class Reason(enum.StrEnum):
     OPENED = "opened"
     ESCALATED = "escalated"
     UPDATED = "updated"
+    ACKNOWLEDGED = "acknowledged"
     REPEATED = "repeated"
     RESOLVED = "resolved"
+    DIGEST = "digest"
+    """What would have been told but for shadow mode: an incident of its own sort, never resolved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +251,54 @@ class Notification:
     event_id: str
     """`msg_` and a ULID: the same on every try, so that a receiver can drop a copy."""
     previous_severity: Severity | None = field(default=None)
+    related: tuple[Incident, ...] = ()
+    """Others of the same target that are told by this message and by none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a destination was told last of an incident: routing's memory, kept by the store."""
 
+    incident: str
+    destination: str
     reason: Reason
     severity: Severity
     time: float
+    first: float
+    """When it was told first."""
+    aloud: float
+    """When it last was a message of its own to look at: opened, escalated, repeated."""
     repeats: int = 0
+    acknowledged: bool = False
+    """Whether it was told that somebody has it in hand."""
+    via: str = ""
+    """The incident in whose messages this one is told; empty if it has its own."""
+    shadow: bool = False
+    """It would have been told, but for shadow mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of an incident's history, or of what people did: who, what, when."""
+
+    time: float
+    kind: str
+    """A word: opened, escalated, told, held, acknowledged, silenced …"""
+    incident: str = ""
+    """Its id; empty for what concerns no single incident."""
+    by: str = ""
+    """The person; empty for Sentinel itself."""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What an incident's metrics did before, during and after it, thinned; and the first finding as it was then."""
+
+    incident: str
+    first: Finding
+    series: tuple[tuple[Series, tuple[tuple[float, float], ...]], ...] = ()
+    """Pairs of time and value, oldest first; a counter as its rate per second."""
 
 
 def fingerprint(cause: str, target: str, subject: str) -> str:

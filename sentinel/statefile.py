@@ -12,7 +12,7 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,16 +39,27 @@ class StateFile:
         schema: SQL that makes the tables of a new file.
         application_id: Marks the file as ours.
         version: Of the schema; a file of a later one is refused.
+        upgrades: SQL that makes version 2 of version 1, version 3 of version 2, and so on.
         max_bytes: Bound on the file; beyond it a transaction fails as on a full disk.
     """
 
-    def __init__(self, path: Path, *, schema: str, application_id: int, version: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        schema: str,
+        application_id: int,
+        version: int,
+        max_bytes: int,
+        upgrades: Sequence[str] = (),
+    ) -> None:
         self.path = path
         self.set_aside: list[Path] = []
         """Damaged files and their new names, oldest first."""
         self._schema = schema
         self._application_id = application_id
         self._version = version
+        self._upgrades = tuple(upgrades)
         self._max_pages = max(1, max_bytes // 4096)
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
@@ -118,6 +129,9 @@ class StateFile:
                 f"{self.path} was made by a newer Sentinel (format {version}, this one reads "
                 f"{self._version}); upgrade, or move the file away"
             )
+        elif version < self._version:
+            steps = " ".join(self._upgrades[version - 1 :])
+            connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {self._version}; COMMIT;")
 
     def _take_lock(self) -> None:
         if self._lock is not None:

@@ -1,4 +1,5 @@
-"""What survives a restart: incidents, what each destination has been told, the outbox's journal, snapshots.
+"""What survives a restart: incidents, their history, what each destination has been told, the outbox's journal,
+snapshots.
 
 One SQLite file and one thread that owns it; the event loop hands that thread whole transactions, so that no
 await can sit inside one. What `commit` has returned for is on the disk. Knows how our values become rows;
@@ -18,7 +19,7 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,16 +28,18 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from sentinel import statefile
-from sentinel.model import Incident, IncidentState, Notification, Reason, Seconds, Severity, Told
+from sentinel.model import Event, Incident, IncidentState, Notification, Recording, Seconds, Told
 from sentinel.outbox import Outbox, Row, RowState
+from sentinel.pipeline.actions import Action, ActionError, decode, encode
 
-__all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError"]
+__all__ = ["Sent", "Snapshot", "Store", "StoreError", "StoreUnusableError"]
 
 _MAX_UNSAVED = 1000
+_MAX_FACTS = 10_000
 _RETRY_DISK_AFTER = 5.0
 _DAY = 86400.0
 _APPLICATION_ID = 0x534E544C
-_VERSION = 1
+_VERSION = 2
 _SNAPSHOT = 1
 
 _SCHEMA = """
@@ -46,9 +49,6 @@ CREATE TABLE incidents(
   opened REAL NOT NULL, updated REAL NOT NULL, resolved REAL, body TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX one_open ON incidents(dedup_key) WHERE state = 'open';
 CREATE INDEX incidents_by_time ON incidents(opened);
-CREATE TABLE told(
-  incident TEXT NOT NULL, destination TEXT NOT NULL, reason TEXT NOT NULL, severity INT NOT NULL,
-  time REAL NOT NULL, repeats INT NOT NULL, PRIMARY KEY(incident, destination)) STRICT, WITHOUT ROWID;
 CREATE TABLE outbox(
   number INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, destination TEXT NOT NULL, lane TEXT NOT NULL,
   incident TEXT NOT NULL, reason TEXT NOT NULL, payload TEXT NOT NULL, created REAL NOT NULL,
@@ -61,6 +61,21 @@ CREATE TABLE refs(
   destination TEXT NOT NULL, incident TEXT NOT NULL, ref TEXT NOT NULL, PRIMARY KEY(destination, incident)
   ) STRICT, WITHOUT ROWID;
 """
+_HISTORY = """
+CREATE TABLE told(
+  incident TEXT NOT NULL, destination TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(incident, destination)
+  ) STRICT, WITHOUT ROWID;
+CREATE TABLE events(
+  number INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, incident TEXT NOT NULL, actor TEXT NOT NULL,
+  text TEXT NOT NULL) STRICT;
+CREATE INDEX events_of ON events(incident, number);
+CREATE INDEX outbox_of ON outbox(incident);
+CREATE TABLE recordings(incident TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE kept(id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+_SCHEMA += _HISTORY
+_UPGRADES = ("DROP TABLE told;" + _HISTORY,)
+"""What makes version 2 of version 1, and so on."""
 _COLUMNS = (
     "event_id, destination, lane, incident, reason, payload, created, "
     "state, not_before, attempts, ambiguous, minimal, error, status, settled"
@@ -77,11 +92,11 @@ VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(id) DO UPDATE SET state = excluded.state, severity = excluded.severity,
   updated = excluded.updated, resolved = excluded.resolved, body = excluded.body
 """
-_TOLD = """
-INSERT INTO told(incident, destination, reason, severity, time, repeats) VALUES(?, ?, ?, ?, ?, ?)
-ON CONFLICT(incident, destination) DO UPDATE SET reason = excluded.reason, severity = excluded.severity,
-  time = excluded.time, repeats = told.repeats + excluded.repeats
-"""
+_TOLD = "INSERT OR REPLACE INTO told(incident, destination, body) VALUES(?, ?, ?)"
+_EVENT = "INSERT INTO events(time, kind, incident, actor, text) VALUES(?, ?, ?, ?, ?)"
+_RECORDING = "INSERT OR REPLACE INTO recordings(incident, body) VALUES(?, ?)"
+_KEPT = "INSERT OR REPLACE INTO kept(id, body) VALUES(?, ?)"
+_DROPPED = "DELETE FROM kept WHERE id = ?"
 _RECOVER = """
 SELECT payload, created, not_before, attempts, ambiguous, minimal, error, status
 FROM outbox WHERE state = 'pending' ORDER BY number
@@ -90,8 +105,24 @@ FROM outbox WHERE state = 'pending' ORDER BY number
 T = TypeVar("T")
 _Work = Callable[[sqlite3.Connection], T]
 _Values = tuple[Any, ...]
+_Fact = tuple[str, _Values]
+"""A statement that may be written later as well as now, and its values."""
 _Left = tuple[list[_Values], list[_Values]]
 """What an earlier run left: references, and rows on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one notification."""
+
+    destination: str
+    reason: str
+    created: float
+    state: str
+    """As of `RowState`."""
+    settled: float | None
+    attempts: int
+    error: str
 
 
 class StoreError(Exception):
@@ -131,13 +162,19 @@ class Store:
         self.refs: dict[tuple[str, str], str] = {}
         """A destination's own reference for what it made of an incident, by destination and incident id."""
         self._file = statefile.StateFile(
-            path, schema=_SCHEMA, application_id=_APPLICATION_ID, version=_VERSION, max_bytes=max_file_bytes
+            path,
+            schema=_SCHEMA,
+            application_id=_APPLICATION_ID,
+            version=_VERSION,
+            upgrades=_UPGRADES,
+            max_bytes=max_file_bytes,
         )
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentinel-store")
         self._taken_up = False
         self._retry_at = 0.0
         self._unsaved: dict[str, Row] = {}
         self._unsaved_incidents: dict[str, Incident] = {}
+        self._unsaved_facts: list[_Fact] = []
 
     # Life
 
@@ -166,31 +203,39 @@ class Store:
 
     # Incidents and what was told of them
 
-    async def commit(self, incidents: Sequence[Incident], notifications: Sequence[Notification], now: float) -> None:
-        """Keep incidents and put notifications into the outbox: all or nothing, and on the disk on return.
+    async def commit(
+        self,
+        incidents: Sequence[Incident],
+        notifications: Sequence[Notification],
+        now: float,
+        *,
+        told: Iterable[Told] = (),
+        events: Iterable[Event] = (),
+        recordings: Iterable[Recording] = (),
+        kept: Iterable[tuple[str, Action | None]] = (),
+    ) -> None:
+        """Keep what a step changed and put its notifications into the outbox: all or nothing, on the disk on return.
 
-        A notification whose event id is known changes nothing, whatever became of it. Who is cancelled meanwhile
-        waits for the end: what is on the disk is in the outbox too.
+        A notification whose event id is known changes nothing, whatever became of it.
 
         Raises:
             StoreError: the disk did not take it. The notifications are in the outbox all the same, and all is
                 written as soon as the disk works again; until then a restart would lose it.
         """
-        await _whole(self._commit(incidents, notifications, now))
-
-    async def _commit(self, incidents: Sequence[Incident], notifications: Sequence[Notification], now: float) -> None:
         rows = [Row(notification, now, now, size=len(_json(notification))) for notification in notifications]
-        entries = [(_entry(row), _told(row)) for row in rows]
-        kept = [_incident(incident) for incident in incidents]
+        entries = [_entry(row) for row in rows]
+        changed = [_incident(incident) for incident in incidents]
+        facts = list(_facts(told, events, recordings, kept))
 
         def work(connection: sqlite3.Connection) -> set[str]:
-            _keep_incidents(connection, kept)
+            _keep_incidents(connection, changed)
+            _keep_facts(connection, facts)
             return _insert_new(connection, entries)
 
         try:
             fresh = await self._write(work)
         except StoreError:
-            self._keep_in_memory(incidents, rows, now)
+            self._keep_in_memory(incidents, rows, facts, now)
             raise
         new = [row for row in rows if row.event_id in fresh]
         for row in new:
@@ -202,16 +247,50 @@ class Store:
     async def live_incidents(self, *, resolved_since: float) -> list[Incident]:
         """Open incidents, and those resolved at or after a time; oldest first. Empty if the disk fails."""
         query = "SELECT body FROM incidents WHERE state = 'open' OR resolved >= ? ORDER BY opened, id"
-        found = await self._read(query, resolved_since)
-        return [incident for (body,) in found if (incident := self._decoded(_INCIDENTS, body)) is not None]
+        return self._all(_INCIDENTS, await self._read(query, resolved_since))
 
-    async def told(self) -> dict[tuple[str, str], Told]:
-        """What each destination was told last, by incident id and destination. Empty if the disk fails."""
-        found = await self._read("SELECT incident, destination, reason, severity, time, repeats FROM told")
-        return {
-            (incident, destination): Told(Reason(reason), Severity(severity), time, repeats)
-            for incident, destination, reason, severity, time, repeats in found
-        }
+    async def past_incidents(self, limit: int) -> list[Incident]:
+        """The newest incidents, whatever their state, newest first. Empty if the disk fails."""
+        query = "SELECT body FROM incidents ORDER BY opened DESC, id DESC LIMIT ?"
+        return self._all(_INCIDENTS, await self._read(query, limit))
+
+    async def incident(self, name: str) -> Incident | None:
+        """The incident of that id or short reference; the newest if two share one. None if the disk fails."""
+        query = "SELECT body FROM incidents WHERE id = ? OR substr(id, -6) = ? ORDER BY opened DESC LIMIT 1"
+        found = self._all(_INCIDENTS, await self._read(query, name, name.removeprefix("SNT-")))
+        return next(iter(found), None)
+
+    async def told(self) -> list[Told]:
+        """What each destination was told last of each incident. Empty if the disk fails."""
+        return self._all(_TOLDS, await self._read("SELECT body FROM told ORDER BY incident, destination"))
+
+    async def kept(self) -> dict[str, Action]:
+        """Silences and deploys that hold, by id. Empty if the disk fails."""
+        kept = {}
+        for name, body in await self._read("SELECT id, body FROM kept ORDER BY id"):
+            try:
+                kept[name] = decode(json.loads(body))
+            except ActionError as error:
+                self.notes.append(f"{self.path}: left out a silence or deploy that cannot be read ({error})")
+        return kept
+
+    async def events(self, incident: str | None = None, limit: int = 1000) -> list[Event]:
+        """The history of one incident, or of all, and of what people did; the newest, oldest first."""
+        query = """SELECT time, kind, incident, actor, text FROM events WHERE incident = ? OR ?
+                   ORDER BY number DESC LIMIT ?"""
+        found = await self._read(query, incident or "", incident is None, limit)
+        return [Event(*values) for values in reversed(found)]
+
+    async def recording(self, incident: str) -> Recording | None:
+        """What was recorded of an incident's metrics."""
+        found = self._all(_RECORDINGS, await self._read("SELECT body FROM recordings WHERE incident = ?", incident))
+        return next(iter(found), None)
+
+    async def sent(self, incident: str) -> list[Sent]:
+        """What became of every notification of an incident that is still remembered, oldest first."""
+        query = """SELECT destination, reason, created, state, settled, attempts, error FROM outbox
+                   WHERE incident = ? ORDER BY number"""
+        return [Sent(*values) for values in await self._read(query, incident)]
 
     # The outbox's journal
 
@@ -246,8 +325,9 @@ class Store:
             connection.execute(old + "('delivered', 'superseded')", (now - delivered_for,))
             connection.execute(old + "('dead', 'expired')", (now - dead_for,))
             connection.execute("DELETE FROM incidents WHERE resolved < ?", (now - dead_for,))
-            for table in ("told", "refs"):
+            for table in ("told", "refs", "recordings"):
                 connection.execute(f"DELETE FROM {table} WHERE incident NOT IN (SELECT id FROM incidents)")
+            connection.execute("DELETE FROM events WHERE time < ?", (now - dead_for,))
 
         with contextlib.suppress(StoreError):
             await self._write(work, patient=True)
@@ -306,7 +386,8 @@ class Store:
             raise StoreError(self.failing)
         rows, self._unsaved = self._unsaved, {}
         incidents, self._unsaved_incidents = self._unsaved_incidents, {}
-        late = _late(list(rows.values()), list(incidents.values()))
+        facts, self._unsaved_facts = self._unsaved_facts, []
+        late = _late(list(rows.values()), list(incidents.values()), facts)
         take_up = not self._taken_up
 
         def whole(connection: sqlite3.Connection) -> tuple[_Left | None, T]:
@@ -319,6 +400,7 @@ class Store:
         except BaseException as error:
             self._unsaved = rows | self._unsaved
             self._unsaved_incidents = incidents | self._unsaved_incidents
+            self._unsaved_facts = facts + self._unsaved_facts
             if isinstance(error, statefile.UnusableError | sqlite3.Error | OSError):
                 raise self._failed(error, loop.time()) from error
             raise
@@ -374,7 +456,13 @@ class Store:
             self.notes.append(f"{self.path}: left out an entry that this version cannot read ({error.title})")
             return None
 
-    def _keep_in_memory(self, incidents: Sequence[Incident], rows: list[Row], now: float) -> None:
+    def _all(self, adapter: TypeAdapter[T], found: Iterable[_Values]) -> list[T]:
+        return [value for (body,) in found if (value := self._decoded(adapter, body)) is not None]
+
+    def _keep_in_memory(
+        self, incidents: Sequence[Incident], rows: list[Row], facts: Sequence[_Fact], now: float
+    ) -> None:
+        self._unsaved_facts = [*self._unsaved_facts, *facts][-_MAX_FACTS:]
         self._unsaved_incidents.update((incident.id, incident) for incident in incidents)
         while len(self._unsaved_incidents) > _MAX_UNSAVED:
             del self._unsaved_incidents[next(iter(self._unsaved_incidents))]
@@ -401,6 +489,8 @@ class Store:
 
 _NOTIFICATIONS = TypeAdapter(Notification)
 _INCIDENTS = TypeAdapter(Incident)
+_TOLDS = TypeAdapter(Told)
+_RECORDINGS = TypeAdapter(Recording)
 
 
 async def _whole(work: Coroutine[Any, Any, None]) -> None:
@@ -418,7 +508,7 @@ def _nothing(connection: sqlite3.Connection) -> None:
     pass
 
 
-def _json(value: Notification | Incident) -> str:
+def _json(value: Notification | Incident | Told | Recording) -> str:
     """Neutral JSON; what is not valid UTF-8 becomes a question mark, here rather than on the way back."""
     text = json.dumps(asdict(value), separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "replace").decode()
@@ -431,9 +521,28 @@ def _entry(row: Row) -> _Values:
     return *fixed, *progress, row.error, row.status, row.settled
 
 
-def _told(row: Row) -> _Values:
-    incident, repeats = row.notification.incident, int(row.reason is Reason.REPEATED)
-    return incident.id, row.destination, row.reason.value, int(incident.severity), row.created, repeats
+def _facts(
+    told: Iterable[Told],
+    events: Iterable[Event],
+    recordings: Iterable[Recording],
+    kept: Iterable[tuple[str, Action | None]],
+) -> Iterator[_Fact]:
+    """What has to be written beside incidents and notifications."""
+    yield from ((_TOLD, (item.incident, item.destination, _json(item))) for item in told)
+    yield from ((_EVENT, _clean((e.time, e.kind, e.incident, e.by, e.text))) for e in events)
+    yield from ((_RECORDING, (recording.incident, _json(recording))) for recording in recordings)
+    for name, action in kept:
+        yield (_DROPPED, (name,)) if action is None else (_KEPT, _clean((name, json.dumps(encode(action)))))
+
+
+def _clean(values: _Values) -> _Values:
+    """What is not valid UTF-8 becomes a question mark, as in `_json`."""
+    return tuple(v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for v in values)
+
+
+def _keep_facts(connection: sqlite3.Connection, facts: Iterable[_Fact]) -> None:
+    for statement, values in facts:
+        connection.execute(statement, values)
 
 
 def _incident(i: Incident) -> _Values:
@@ -441,17 +550,16 @@ def _incident(i: Incident) -> _Values:
     return i.id, i.dedup_key, i.state.value, i.target, i.cause, int(i.severity), *times, _json(i)
 
 
-def _late(rows: list[Row], incidents: list[Incident]) -> _Work[None]:
-    """Write rows and incidents as they stand now, in a transaction that comes later."""
+def _late(rows: list[Row], incidents: list[Incident], facts: Sequence[_Fact]) -> _Work[None]:
+    """Write rows and incidents as they stand now, and facts, in a transaction that comes later."""
     kept = [_incident(incident) for incident in incidents]
     entries = [_entry(row) for row in rows]
-    told = [_told(row) for row in rows if not row.durable]
     refs = [(row.destination, row.notification.incident.id, row.ref) for row in rows if row.ref is not None]
 
     def work(connection: sqlite3.Connection) -> None:
         _keep_incidents(connection, kept)
         connection.executemany(_JOURNAL, entries)
-        connection.executemany(_TOLD, told)
+        _keep_facts(connection, facts)
         connection.executemany("INSERT OR REPLACE INTO refs VALUES(?, ?, ?)", refs)
 
     return work
@@ -470,13 +578,12 @@ def _keep_incidents(connection: sqlite3.Connection, incidents: list[_Values]) ->
         connection.execute(_INCIDENT, values)
 
 
-def _insert_new(connection: sqlite3.Connection, entries: list[tuple[_Values, _Values]]) -> set[str]:
+def _insert_new(connection: sqlite3.Connection, entries: list[_Values]) -> set[str]:
     """Insert what is not known yet. Gives the event ids that were new."""
     fresh = set()
-    for entry, told in entries:
+    for entry in entries:
         if connection.execute("SELECT 1 FROM outbox WHERE event_id = ?", entry[:1]).fetchone() is None:
             connection.execute(_JOURNAL, entry)
-            connection.execute(_TOLD, told)
             fresh.add(entry[0])
     return fresh
 

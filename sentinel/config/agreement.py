@@ -66,9 +66,20 @@ def _check_routes(document: Document, causes: Collection[str]) -> None:
     }
     for path, route in document.mappings("routes"):
         for key, names in known.items():
-            for place, name in _words((*path, key), route.get(key)):
-                if name not in names:
-                    document.complain(place, f"there is no {name}; {nearest(name, names)}")
+            _check_words(document, (*path, key), route.get(key), names)
+        steps = route.get("escalate")
+        for position, step in enumerate(steps if isinstance(steps, list) else []):
+            if isinstance(step, dict):
+                _check_words(document, (*path, "escalate", position, "to"), step.get("to"), known["receiver"])
+    digest = document.value.get("digest")
+    if isinstance(digest, dict):
+        _check_words(document, ("digest", "to"), digest.get("to"), known["receiver"])
+
+
+def _check_words(document: Document, path: KeyPath, value: Any, names: Collection[str]) -> None:
+    for place, name in _words(path, value):
+        if name not in names:
+            document.complain(place, f"there is no {name}; {nearest(name, names)}")
 
 
 def _words(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str]]:

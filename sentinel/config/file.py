@@ -26,7 +26,16 @@ from sentinel.notifiers.base import Notifier
 from sentinel.notifiers.voice import Links
 from sentinel.pipeline import default_rules
 from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
-from sentinel.pipeline.settings import IncidentSettings, Route, Rule
+from sentinel.pipeline.settings import (
+    DeploySettings,
+    DigestSettings,
+    IncidentSettings,
+    Inhibition,
+    MaintenanceWindow,
+    PipelineSettings,
+    Route,
+    Rule,
+)
 from sentinel.samplers.heartbeats import BY_NAME as HEARTBEATS
 from sentinel.samplers.heartbeats import Heartbeat
 from sentinel.samplers.pushed import PushedHeartbeat
@@ -84,6 +93,16 @@ class File:
     """Who can be told, by name, each with the destinations where they are told."""
     routes: tuple[Route, ...] = ()
     """Who hears of what; if there are none, every receiver hears of everything."""
+    shadow: bool = False
+    """Tell nobody of anything; a daily digest says what would have been told."""
+    digest: DigestSettings = field(default_factory=DigestSettings)
+    never_page: tuple[str, ...] = PipelineSettings().never_page
+    """Causes that wake nobody, however bad, unless a route names them."""
+    inhibitions: tuple[Inhibition, ...] = PipelineSettings().inhibitions
+    """What follows from what, and is not told while that is open. What is given here replaces the default."""
+    maintenance: tuple[MaintenanceWindow, ...] = ()
+    """Times at which work is expected."""
+    deploys: DeploySettings = field(default_factory=DeploySettings)
     links: Links = field(default_factory=Links)
     """Where readers of messages find more; each destination may have its own instead."""
     rules: tuple[Rule, ...] = field(default_factory=default_rules)

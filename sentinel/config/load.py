@@ -120,9 +120,16 @@ def _pipeline(file: File, receivers: Mapping[str, tuple[Notifier, ...]]) -> Pipe
         incidents=file.incidents,
         routes=_routes(file, receivers),
         destinations=tuple(
-            Destination(receiver, name, notifier.min_severity, notifier.reasons)
+            Destination(receiver, name, notifier.min_severity, notifier.reasons, notifier.pages, notifier.groups)
             for receiver, name, notifier in _destinations(receivers)
         ),
+        targets={target.name: target.labels for target in file.targets},
+        inhibitions=file.inhibitions,
+        never_page=file.never_page,
+        maintenance=file.maintenance,
+        deploys=file.deploys,
+        shadow=file.shadow,
+        digest=file.digest,
     )
     return scaled(settings, file.time_scale)
 

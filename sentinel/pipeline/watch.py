@@ -6,8 +6,8 @@ diagnosis' business.
 
 from __future__ import annotations
 
-from sentinel.model import Finding, Labels
-from sentinel.pipeline.settings import Rule
+from sentinel.model import Finding, Labels, Seconds, Severity
+from sentinel.pipeline.settings import Level, Rule
 
 __all__ = ["Watch"]
 
@@ -17,51 +17,56 @@ class Watch:
 
     A value is scored before it is learnt. With `learn: ordinary` a value that scores at or above the threshold
     is not learnt, so that an anomaly does not become normal by lasting; after `adopt_after` it is, so that a
-    level that stays is told once and not for ever.
+    level that stays is told once and not for ever. A level is entered when the score has stayed at or above its
+    threshold for `for`, and left when it has stayed below its exit for `keep_firing_for`.
     """
 
-    __slots__ = ("_above_since", "_below_since", "_detector", "_rule", "firing", "labels", "score", "target")
+    __slots__ = ("_detector", "_gates", "_rule", "_strange_since", "finding", "labels", "score", "target", "time")
 
     def __init__(self, rule: Rule, target: str, labels: Labels) -> None:
         self._rule = rule
         self._detector = rule.detector()
-        self._above_since: float | None = None
-        self._below_since: float | None = None
+        levels = (Level(rule.severity, rule.threshold, rule.exit), *rule.levels)
+        self._gates = [_Gate(level) for level in sorted(levels, key=lambda level: level.severity)]
+        self._strange_since: float | None = None
         self.target = target
         self.labels = labels
+        self.time = float("-inf")
         self.score: float | None = None
-        self.firing = False
+        self.finding: Finding | None = None
+        """What fires now; None if nothing does."""
 
     def feed(self, time: float, value: float) -> Finding | None:
-        """Score, decide and learn one value. Gives a finding when firing begins or ends."""
+        """Score, decide and learn one value. Gives a finding when firing begins or ends, or its severity changes."""
         rule, score = self._rule, self._detector.score(time, value)
-        self.score = score
+        self.time, self.score = time, score
         strange = score is not None and score >= rule.threshold
-        if strange:
-            self._below_since = None
-            self._above_since = time if self._above_since is None else self._above_since
-        else:
-            self._above_since = None
-            self._below_since = time if self._below_since is None else self._below_since
+        if not strange:
+            self._strange_since = None
+        elif self._strange_since is None:
+            self._strange_since = time
         if not strange or rule.learn == "always" or self._adopted(time):
             self._detector.learn(time, value)
+        for gate in self._gates:
+            gate.feed(time, score, rule.for_, rule.keep_firing_for)
         return self._transition(time, value)
 
     def _adopted(self, time: float) -> bool:
-        return self._above_since is not None and time - self._above_since >= self._rule.adopt_after
+        return self._strange_since is not None and time - self._strange_since >= self._rule.adopt_after
 
     def _transition(self, time: float, value: float) -> Finding | None:
-        rule = self._rule
-        if not self.firing and self._above_since is not None and time - self._above_since >= rule.for_:
-            self.firing = True
-        elif self.firing and self._below_since is not None and time - self._below_since >= rule.keep_firing_for:
-            self.firing = False
-        else:
+        severity = max((gate.level.severity for gate in self._gates if gate.firing), default=None)
+        before = self.finding
+        if severity == (None if before is None else before.severity):
             return None
-        return self._finding(time, value)
+        ended = severity is None
+        finding = self._finding(time, value, before.severity if severity is None and before else severity)
+        self.finding = None if ended else finding
+        return finding
 
-    def _finding(self, time: float, value: float) -> Finding:
+    def _finding(self, time: float, value: float, severity: Severity | None) -> Finding:
         rule = self._rule
+        level = next((gate.level for gate in self._gates if gate.level.severity == severity), self._gates[0].level)
         subject = ", ".join(f"{name}={value}" for name, value in self.labels)
         held = f" for {rule.for_:g} s" if rule.for_ else ""
         score = "none" if self.score is None else f"{self.score:.3g}"
@@ -69,13 +74,40 @@ class Watch:
             target=self.target,
             source=rule.name,
             kind="rule",
-            severity=rule.severity,
+            severity=level.severity,
             time=time,
-            firing=self.firing,
-            summary=f"{rule.metric} is {value:.4g}: score {score}, threshold {rule.threshold:g}{held}",
+            firing=any(gate.firing for gate in self._gates),
+            summary=f"{rule.metric} is {value:.4g}: score {score}, threshold {level.threshold:g}{held}",
             subject=subject,
             value=value,
             score=self.score,
-            threshold=rule.threshold,
+            threshold=level.threshold,
             first_action=f"Look at {rule.metric} of {self.target}; the rule `{rule.name}` asked to be told.",
         )
+
+
+class _Gate:
+    """Whether one level of a rule fires."""
+
+    __slots__ = ("_above_since", "_below_since", "firing", "level")
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+        self.firing = False
+        self._above_since: float | None = None
+        self._below_since: float | None = None
+
+    def feed(self, time: float, score: float | None, hold: Seconds, keep: Seconds) -> None:
+        """Take a score; none counts as below."""
+        level = self.level
+        line = level.threshold if not self.firing or level.exit is None else level.exit
+        if score is not None and score >= line:
+            self._below_since = None
+            self._above_since = time if self._above_since is None else self._above_since
+        else:
+            self._above_since = None
+            self._below_since = time if self._below_since is None else self._below_since
+        if not self.firing and self._above_since is not None and time - self._above_since >= hold:
+            self.firing = True
+        elif self.firing and self._below_since is not None and time - self._below_since >= keep:
+            self.firing = False

@@ -304,7 +304,7 @@ def test_time_scale_shortens_what_the_pipeline_waits_for_and_nothing_else(desk: 
     assert rule.detector() == Ewma(half_life=30)
     assert settings.pipeline.causes["leak"].critical_within == 1800
     assert settings.pipeline.causes["frozen"].for_ == plain.pipeline.causes["frozen"].for_ / 2
-    assert settings.pipeline.incidents == IncidentSettings(150, 300, 1800)
+    assert settings.pipeline.incidents == IncidentSettings(150, 300, 1800, startup_grace=30, no_data_for=450)
     assert settings.pipeline.routes[0].repeat_interval == 1800
     assert settings.delivery == plain.delivery
     assert settings.targets[0].census.unused_after == plain.targets[0].census.unused_after / 2

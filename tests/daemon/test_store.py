@@ -15,18 +15,22 @@ import pytest
 from sentinel.model import (
     Culprit,
     Eta,
+    Event,
     Evidence,
     Finding,
     Incident,
     IncidentState,
     Notification,
     Reason,
+    Recording,
+    Series,
     Severity,
     Told,
     ulid,
 )
 from sentinel.outbox import Outbox, RowState
-from sentinel.store import Store, StoreError, StoreUnusableError
+from sentinel.pipeline.actions import Deploy, Silence
+from sentinel.store import Sent, Store, StoreError, StoreUnusableError
 
 NOW = 1_764_000_000.0
 
@@ -49,6 +53,11 @@ def notification(
     event: str, *, of: Incident | None = None, reason: Reason = Reason.OPENED, destination: str = "ops/webhook"
 ) -> Notification:
     return Notification("ops", destination, reason, of or incident(), NOW, f"msg_{event}")
+
+
+def told(of: Incident | None = None, **changes: object) -> Told:
+    made = Told((of or incident()).id, "ops/webhook", Reason.OPENED, Severity.WARNING, NOW, NOW, NOW)
+    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -107,7 +116,6 @@ async def test_a_repeated_event_id_changes_nothing_even_after_delivery(store: St
     await store.record([row])
     await store.commit([incident()], [notification("1")], NOW + 1)
     assert list(store.outbox.rows()) == []
-    assert (await store.told())[incident().id, "ops/webhook"].time == NOW
 
 
 async def test_a_row_that_was_being_sent_is_ambiguous_after_a_restart(tmp_path: Path) -> None:
@@ -132,15 +140,92 @@ async def test_progress_of_a_row_survives_a_restart(tmp_path: Path) -> None:
         assert (row.attempts, row.not_before, row.minimal, row.error, row.status) == (3, NOW + 40, True, "refused", 400)
 
 
-async def test_what_each_destination_was_told_is_kept_with_its_repeats(store: Store) -> None:
-    critical = incident(severity=Severity.CRITICAL)
-    await store.commit([incident()], [notification("1")], NOW)
-    await store.commit([critical], [notification("2", of=critical, reason=Reason.ESCALATED)], NOW + 60)
-    for number, at in ((3, 3600), (4, 7200)):
-        await store.commit([], [notification(str(number), of=critical, reason=Reason.REPEATED)], NOW + at)
-    assert await store.told() == {
-        (incident().id, "ops/webhook"): Told(Reason.REPEATED, Severity.CRITICAL, NOW + 7200, 2)
-    }
+async def test_what_each_destination_was_told_last_is_kept(tmp_path: Path) -> None:
+    later = told(reason=Reason.REPEATED, severity=Severity.CRITICAL, time=NOW + 7200, repeats=2, via="01", shadow=True)
+    async with opened(tmp_path) as store:
+        await store.commit([incident()], [notification("1")], NOW, told=[told()])
+        await store.commit([], [], NOW + 7200, told=[later])
+    async with opened(tmp_path) as store:
+        assert await store.told() == [later]
+
+
+async def test_silences_and_deploys_are_kept_until_they_hold_no_longer(tmp_path: Path) -> None:
+    silence = Silence(NOW, "ada", ("target=redis-a",), until=NOW + 60)
+    deploy = Deploy(NOW, "ci", "v2", ("redis-a",))
+    async with opened(tmp_path) as store:
+        await store.commit([], [], NOW, kept=[("1", silence), ("2", deploy), ("3", silence)])
+        await store.commit([], [], NOW, kept=[("3", None)])
+    async with opened(tmp_path) as store:
+        assert await store.kept() == {"1": silence, "2": deploy}
+
+
+async def test_the_history_of_an_incident_is_kept_in_order(store: Store) -> None:
+    opening, note = Event(NOW, "opened", incident().id), Event(NOW, "note", incident().id, "ada", "looked \ud800 at it")
+    await store.commit([incident()], [], NOW, events=[opening, Event(NOW, "deploy", "", "ci", "v2"), note])
+    assert await store.events(incident().id) == [opening, replace(note, text="looked ? at it")]
+    assert [event.kind for event in await store.events()] == ["opened", "deploy", "note"]
+    assert [event.kind for event in await store.events(limit=1)] == ["note"]
+
+
+async def test_what_the_metrics_did_is_kept_with_the_first_finding(store: Store) -> None:
+    recording = Recording(incident().id, incident().finding, ((Series("clients", (("a", "b"),)), ((NOW, 1.5),)),))
+    await store.commit([], [], NOW, recordings=[recording])
+    assert await store.recording(incident().id) == recording
+    assert await store.recording("other") is None
+
+
+async def test_an_incident_is_found_by_its_id_and_by_its_short_reference(store: Store) -> None:
+    await store.commit([incident(), incident("b")], [], NOW)
+    assert await store.incident(incident("b").id) == incident("b")
+    assert await store.incident(incident("b").ref) == incident("b")
+    assert await store.incident("SNT-NOBODY") is None
+
+
+async def test_past_incidents_come_newest_first(store: Store) -> None:
+    over = incident("b", state=IncidentState.RESOLVED, opened=NOW + 5, resolved=NOW + 10)
+    await store.commit([incident(), over], [], NOW)
+    assert await store.past_incidents(10) == [over, incident()]
+    assert await store.past_incidents(1) == [over]
+
+
+async def test_what_became_of_each_message_is_known(store: Store) -> None:
+    await store.commit([incident()], [notification("1"), notification("2", reason=Reason.RESOLVED)], NOW)
+    (row, _) = store.outbox.rows()
+    row.attempts = 2
+    store.outbox.settle(row, RowState.DELIVERED, NOW + 3)
+    await store.record([row])
+    assert await store.sent(incident().id) == [
+        Sent("ops/webhook", "opened", NOW, "delivered", NOW + 3, 2, ""),
+        Sent("ops/webhook", "resolved", NOW, "pending", None, 0, ""),
+    ]
+
+
+async def test_facts_that_the_disk_refused_are_written_later(tmp_path: Path) -> None:
+    async with opened(tmp_path, max_file_bytes=40 * 4096) as store:
+        bulky = [notification(str(number)) for number in range(200)]
+        with pytest.raises(StoreError):
+            await store.commit([incident()], bulky, NOW, told=[told()], events=[Event(NOW, "x")])
+        store._file._max_pages = 10_000
+        await store.tidy(NOW)
+        assert (await store.told(), await store.events()) == ([told()], [Event(NOW, "x")])
+
+
+async def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit([incident()], [notification("1")], NOW)
+        path = store.path
+    connection = sqlite3.connect(path)
+    for table in ("told", "events", "recordings", "kept"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.executescript(
+        "DROP INDEX outbox_of; PRAGMA user_version = 1;"
+        "CREATE TABLE told(incident TEXT, destination TEXT, reason TEXT, severity INT, time REAL, repeats INT);"
+    )
+    connection.close()
+    async with opened(tmp_path) as store:
+        await store.commit([], [], NOW, told=[told()], events=[Event(NOW, "x")])
+        assert await store.told() == [told()]
+        assert await store.live_incidents(resolved_since=NOW) == [incident()]
 
 
 async def test_resolved_incidents_are_given_only_if_recent(store: Store) -> None:
@@ -174,6 +259,7 @@ async def test_old_history_is_forgotten_and_live_rows_are_not(store: Store) -> N
         [incident(state=IncidentState.RESOLVED, resolved=NOW), incident("b")],
         [notification("1"), notification("2", of=incident("b")), notification("3", of=incident("c"))],
         NOW,
+        told=[told(), told(incident("b"))],
     )
     delivered, dead, _ = store.outbox.rows()
     store.outbox.settle(delivered, RowState.DELIVERED, NOW)
@@ -184,7 +270,7 @@ async def test_old_history_is_forgotten_and_live_rows_are_not(store: Store) -> N
     await store.tidy(NOW + 31 * 86400)
     assert await store.dead_letters() == []
     assert [i.target for i in await store.live_incidents(resolved_since=0)] == ["b"]
-    assert set(await store.told()) == {(incident("b").id, "ops/webhook")}
+    assert [item.incident for item in await store.told()] == [incident("b").id]
     assert [row.event_id for row in store.outbox.rows()] == ["msg_3"]
 
 
@@ -267,7 +353,7 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: 
     newer.execute("PRAGMA user_version = 99")
     newer.close()
     store = Store(store.path)
-    with pytest.raises(StoreUnusableError, match=r"newer Sentinel \(format 99, this one reads 1\)"):
+    with pytest.raises(StoreUnusableError, match=r"newer Sentinel \(format 99, this one reads 2\)"):
         await store.open()
     await store.close()
 
@@ -285,14 +371,14 @@ async def test_what_a_full_disk_refused_is_written_once_there_is_room(tmp_path: 
     async with opened(tmp_path, max_file_bytes=30 * 4096) as store:
         bulky = [notification(str(n)) for n in range(200)]
         with pytest.raises(StoreError):
-            await store.commit([incident()], bulky, NOW)
+            await store.commit([incident()], bulky, NOW, told=[told()])
         store._file._max_pages = 10_000
         await store.tidy(NOW)
         assert store.failing == ""
     async with opened(tmp_path) as store:
         assert [row.event_id for row in store.outbox.rows()] == [f"msg_{n}" for n in range(200)]
         assert await store.live_incidents(resolved_since=NOW) == [incident()]
-        assert list(await store.told()) == [(incident().id, "ops/webhook")]
+        assert await store.told() == [told()]
 
 
 @pytest.mark.usefixtures("nobody")

@@ -12,6 +12,7 @@ from typing import Any
 
 from sentinel.model import Finding, Labels, Notification, Poll, Reason, Sample, Series, Severity
 from sentinel.pipeline import Destination, IncidentSettings, Pipeline, PipelineSettings, Route, Step
+from sentinel.pipeline.actions import Action
 from sentinel.pipeline.diagnosis import View
 
 __all__ = ["EVERY", "START", "Scripted", "Story", "chat", "settings"]
@@ -60,14 +61,14 @@ def settings(
     incidents: IncidentSettings | None = None,
     **more: Any,
 ) -> PipelineSettings:
-    """Scripted causes, told to the given destinations; one that hears of everything if none is given."""
+    """Scripted causes, told to the given destinations, warm from the start; one that hears of all if none is given."""
     told = destinations or (chat(),)
     receivers = dict.fromkeys(destination.receiver for destination in told)
     return PipelineSettings(
         causes={name: Scripted(name) for name in causes},
         destinations=told,
         routes=tuple(Route(name) for name in receivers) if routes is None else tuple(routes),
-        incidents=incidents or IncidentSettings(),
+        incidents=incidents or IncidentSettings(startup_grace=0.0),
         **more,
     )
 
@@ -76,7 +77,8 @@ class Story:
     """Tells a pipeline polls and lets time pass, as the daemon does; remembers what was said."""
 
     def __init__(self, settings: PipelineSettings | None = None) -> None:
-        self.pipeline = Pipeline(settings or _DEFAULT)
+        self._settings = settings or _DEFAULT
+        self.pipeline = Pipeline(self._settings)
         self.now = START
         self.steps: list[Step] = []
 
@@ -94,9 +96,28 @@ class Story:
         self.now += seconds
         return self._pass(self.now)
 
+    def act(self, action: Action) -> list[str]:
+        """Somebody does something."""
+        return self._take(self.pipeline.act(action))
+
+    def restart(self, settings: PipelineSettings | None = None, *, clean: bool = True) -> None:
+        """Stop, and start again from what a store would hold; not `clean`: without a snapshot."""
+        old, settings = self.pipeline, settings or self._settings
+        self.pipeline, self._settings = Pipeline(settings), settings
+        self.pipeline.restore(
+            snapshot=old.snapshot() if clean else None,
+            incidents=[*old.incidents(), *old.recent()],
+            told=old.told(),
+            kept=old.kept(),
+        )
+
     def said(self) -> list[str]:
         """All that was said so far."""
         return [words(notification) for step in self.steps for notification in step.notifications]
+
+    def events(self) -> list[str]:
+        """The history so far, as `kind text`."""
+        return [f"{event.kind} {event.text}".strip() for step in self.steps for event in step.events]
 
     @property
     def notifications(self) -> list[Notification]:
