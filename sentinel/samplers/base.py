@@ -101,6 +101,8 @@ class Vitals:
     connected: float | None = None
     received: float | None = None
     rejected: float | None = None
+    output_buffer: float | None = None
+    """Bytes of the largest output buffer of late."""
     valkey: bool = False
     version: tuple[int, ...] = ()
     own_ids: frozenset[int] = frozenset()

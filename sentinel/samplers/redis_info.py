@@ -1,7 +1,8 @@
 """INFO: the server's own figures, and our round trip.
 
 One INFO call with only the sections that hold a needed field, scanned for these fields alone: redis-py's
-parser turns every line into Python values and costs 90 µs, the scan 12 µs (Valkey 9.1, 5 KB).
+parser turns every line into Python values and costs 90 µs, the scan 15 µs (Valkey 9.1, 6 KB). What each command
+took is asked now and then, and with each poll while a PING is slow: it tells who holds the server up.
 
 Knows INFO's fields and their versions. Must not know rates, limits that are not the server's, or what is bad.
 """
@@ -23,7 +24,7 @@ from sentinel.samplers.base import Command, Reader, Reply, SamplerError, Vitals,
 
 __all__ = ["RedisInfo"]
 
-_SECTIONS = ("server", "clients", "memory", "stats", "replication", "errorstats")
+_SECTIONS = ("server", "clients", "memory", "persistence", "stats", "replication", "cpu", "errorstats")
 _NUMBERS = {
     "uptime_in_seconds": "redis_uptime_seconds",
     "connected_clients": "redis_connected_clients",
@@ -33,26 +34,42 @@ _NUMBERS = {
     "blocked_clients": "redis_blocked_clients",
     "pubsub_clients": "redis_pubsub_clients",
     "used_memory": "redis_memory_used_bytes",
+    "used_memory_rss": "redis_memory_rss_bytes",
+    "total_system_memory": "redis_memory_system_bytes",
     "maxmemory": "redis_memory_max_bytes",
     "mem_clients_normal": "redis_memory_clients_bytes",
     "total_connections_received": "redis_connections_received_total",
     "total_commands_processed": "redis_commands_total",
     "rejected_connections": "redis_connections_rejected_total",
+    "evicted_keys": "redis_evicted_keys_total",
     "evicted_clients": "redis_evicted_clients_total",
+    "client_output_buffer_limit_disconnections": "redis_output_buffer_disconnections_total",
+    "loading": "redis_loading",
     "connected_slaves": "redis_connected_replicas",
 }
 _SERIES = {name: Series(metric) for name, metric in _NUMBERS.items()}
 _FIELDS = (
     *("redis_version", "server_name", "valkey_version", "run_id", "uptime_in_seconds", "connected_clients"),
     *("cluster_connections", "maxclients", "client_recent_max_output_buffer", "blocked_clients"),
-    *("pubsub_clients", "used_memory", "maxmemory", "maxmemory_policy", "mem_clients_normal"),
-    *("total_connections_received", "total_commands_processed", "rejected_connections", "evicted_clients"),
-    *("role", "connected_slaves", "master_link_status"),
+    *("pubsub_clients", "paused_reason", "used_memory", "used_memory_rss", "total_system_memory", "maxmemory"),
+    *("maxmemory_policy", "mem_clients_normal", "loading", "rdb_bgsave_in_progress", "aof_rewrite_in_progress"),
+    *("total_connections_received", "total_commands_processed", "rejected_connections", "evicted_keys"),
+    *("evicted_clients", "latest_fork_usec", "client_output_buffer_limit_disconnections"),
+    *("role", "connected_slaves", "master_link_status", "used_cpu_sys", "used_cpu_user"),
+    *("used_cpu_sys_main_thread", "used_cpu_user_main_thread"),
 )
 """In the order in which servers print them: the scan goes on from the last hit."""
 _KEYS = tuple((name, b"\n%s:" % name.encode()) for name in _FIELDS)
 _ERRORSTAT = re.compile(rb"errorstat_([!-9;-~]{1,64}):count=(\d{1,19})")
 _ERRORS_MOST = 50
+_COMMANDSTAT = re.compile(rb"cmdstat_([!-9;-~]{1,64}):calls=(\d{1,18}),usec=(\d{1,18})")
+_COMMANDS_MOST = 40
+_COMMANDS_RARELY, _COMMANDS_OFTEN = 300.0, 30.0
+"""Seconds from one look at the commands to the next while all is well, and while many commands come."""
+_SLOW_PING = 0.01
+"""Seconds: a PING takes well below a millisecond on a server that is not held up, and a few from far away."""
+_MANY_COMMANDS = 1000.0
+"""A second, from which on who sends them is of interest."""
 
 
 @dataclass
@@ -74,6 +91,9 @@ class RedisInfo:
     def __post_init__(self) -> None:
         self._restarts = 0
         self._one_call = True
+        self._commands: tuple[float, float] = (float("-inf"), float("-inf"))
+        """When the commands were looked at last, and how many there had been at the last poll."""
+        self._polled = float("-inf")
         self._config: dict[str, float] | None = None
 
     async def sample(self, reader: Reader, now: float) -> list[Sample]:
@@ -95,7 +115,20 @@ class RedisInfo:
         samples += _state(fields, self.vitals, now)
         samples.append(sample("redis_restarts_total", now, self._restarts))
         samples += _errors(text, now)
+        if self._commands_due(fields, now, elapsed):
+            (stats,) = await reader.ask(("INFO", "commandstats"))
+            samples += _commands(stats, now) if isinstance(stats, bytes) else []
         return samples
+
+    def _commands_due(self, fields: Mapping[str, bytes], now: float, ping: float) -> bool:
+        """Whether to look at the commands: always while the server is slow, often while it is busy."""
+        looked, before = self._commands
+        total, seconds = _number(fields.get("total_commands_processed")) or 0.0, now - self._polled
+        busy = seconds > 0 and total - before >= _MANY_COMMANDS * seconds
+        since = now - looked
+        due = ping >= _SLOW_PING or not 0 <= since < (_COMMANDS_OFTEN if busy else _COMMANDS_RARELY)
+        self._commands, self._polled = (now if due else looked, total), now
+        return due
 
     async def _info(self, reader: Reader) -> tuple[dict[str, bytes], bytes]:
         """Servers before 7.0 take one section a call."""
@@ -121,6 +154,7 @@ class RedisInfo:
         vitals.connected = _number(fields.get("connected_clients"))
         vitals.received = _number(fields.get("total_connections_received"))
         vitals.rejected = _number(fields.get("rejected_connections"))
+        vitals.output_buffer = _number(fields.get("client_recent_max_output_buffer"))
         vitals.valkey = "valkey_version" in fields or fields.get("server_name") == b"valkey"
         vitals.version = _version(fields.get("valkey_version") or fields.get("redis_version") or b"")
 
@@ -173,7 +207,25 @@ def _state(fields: Mapping[str, bytes], vitals: Vitals, now: float) -> list[Samp
         samples.append(sample("redis_memory_noeviction", now, float(policy == b"noeviction")))
     if link := fields.get("master_link_status"):
         samples.append(sample("redis_master_link_up", now, float(link == b"up")))
+    if "rdb_bgsave_in_progress" in fields:
+        saving = b"1" in (fields["rdb_bgsave_in_progress"], fields.get("aof_rewrite_in_progress"))
+        samples.append(sample("redis_saving", now, float(saving)))
+    if (fork := _number(fields.get("latest_fork_usec"))) is not None:
+        samples.append(sample("redis_last_fork_seconds", now, fork / 1e6))
+    if (reason := fields.get("paused_reason", b"none")) != b"none":
+        samples.append(sample("redis_paused", now, 1.0, reason=_text(reason)))
+    if (cpu := _cpu(fields)) is not None:
+        samples.append(sample("redis_cpu_seconds_total", now, cpu))
     return samples
+
+
+def _cpu(fields: Mapping[str, bytes]) -> float | None:
+    """Seconds of CPU of the thread that runs commands; of all threads where that is not told (before 7.0)."""
+    for which in ("_main_thread", ""):
+        used = [_number(fields.get(f"used_cpu_{mode}{which}")) for mode in ("sys", "user")]
+        if None not in used:
+            return math.fsum(value or 0.0 for value in used)
+    return None
 
 
 @functools.lru_cache(maxsize=256)
@@ -192,6 +244,16 @@ def _errors(text: bytes, now: float) -> list[Sample]:
         return []
     pairs = _ERRORSTAT.findall(text, start)[:_ERRORS_MOST]
     return [sample("redis_errors_total", now, float(count), prefix=_text(name)) for name, count in pairs]
+
+
+def _commands(text: bytes, now: float) -> list[Sample]:
+    """Calls and seconds of the commands that took most of the server's time so far."""
+    found = [(int(usec), int(calls), _text(name)) for name, calls, usec in _COMMANDSTAT.findall(text)]
+    samples = []
+    for usec, calls, name in sorted(found, reverse=True)[:_COMMANDS_MOST]:
+        samples.append(sample("redis_command_calls_total", now, calls, command=name))
+        samples.append(sample("redis_command_seconds_total", now, usec / 1e6, command=name))
+    return samples
 
 
 def _number(text: bytes | None) -> float | None:

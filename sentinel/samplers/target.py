@@ -14,6 +14,7 @@ from functools import cached_property
 from sentinel.model import Poll, Sample, Seconds, Secret
 from sentinel.samplers.acl import acl_line
 from sentinel.samplers.base import Sampler, SamplerError, Vitals, sample
+from sentinel.samplers.client_buffers import ClientBuffers
 from sentinel.samplers.dial import Address, Dialer, Tls, parse_url
 from sentinel.samplers.heartbeats import Heartbeat, Heartbeats
 from sentinel.samplers.probe import DialProbe, ProbeSettings
@@ -95,7 +96,7 @@ class Target:
         self._probe = DialProbe(settings.probe, dialer, self.vitals, settings.timeout)
         self._samplers: tuple[Sampler, ...] = (RedisInfo(settings.max_clients, self.vitals),)
         if settings.census.enabled:
-            self._samplers += (Census(settings.census, self.vitals),)
+            self._samplers += (Census(settings.census, self.vitals), ClientBuffers(self.vitals))
         self._queues: Queues | None = None
         if settings.queues or settings.discover.enabled:
             listener = Listener(dialer, settings.timeout / 2)
@@ -108,6 +109,7 @@ class Target:
 
     async def poll(self, now: float) -> Poll:
         """All samples of the target at `now`. Never raises for what the server does, and ends in time."""
+        started = asyncio.get_running_loop().time()
         if self._probe.due(now):
             async with asyncio.TaskGroup() as group:
                 probing = group.create_task(self._probe.sample(self._seats, now))
@@ -116,6 +118,7 @@ class Target:
         else:
             samples = await self._on_seats(now)
         samples.append(sample("redis_seats", now, self._seats.open))
+        samples.append(sample("poll_seconds", now, asyncio.get_running_loop().time() - started))
         return Poll(self.settings.name, now, tuple(samples))
 
     def notes(self) -> list[str]:

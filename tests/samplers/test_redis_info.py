@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +16,25 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from sentinel.model import Sample
 from sentinel.samplers.base import Command, Reply, SamplerError
+from sentinel.samplers.dial import Dialer, parse_url
 from sentinel.samplers.redis_info import RedisInfo
+from sentinel.samplers.seats import Seats
+from tests.servers import SERVERS, server
 
 VALKEY = (
     b"# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\nrun_id:aaa\r\n"
     b"uptime_in_seconds:61\r\n\r\n# Clients\r\nconnected_clients:12\r\ncluster_connections:0\r\n"
-    b"maxclients:4064\r\nblocked_clients:3\r\npubsub_clients:1\r\n\r\n# Memory\r\nused_memory:1048576\r\n"
-    b"maxmemory:0\r\nmaxmemory_policy:noeviction\r\nmem_clients_normal:22400\r\n\r\n# Stats\r\n"
+    b"maxclients:4064\r\nclient_recent_max_output_buffer:20480\r\nblocked_clients:3\r\npubsub_clients:1\r\n"
+    b"paused_reason:client_pause\r\n\r\n# Memory\r\nused_memory:1048576\r\nused_memory_rss:2097152\r\n"
+    b"total_system_memory:8000000000\r\n"
+    b"maxmemory:0\r\nmaxmemory_policy:noeviction\r\nmem_clients_normal:22400\r\n\r\n# Persistence\r\n"
+    b"loading:0\r\nrdb_bgsave_in_progress:0\r\naof_rewrite_in_progress:1\r\n\r\n# Stats\r\n"
     b"total_connections_received:900\r\ntotal_commands_processed:7000\r\nrejected_connections:5\r\n"
-    b"evicted_clients:2\r\n\r\n# Replication\r\nrole:master\r\nconnected_slaves:1\r\n\r\n"
+    b"evicted_keys:6\r\nevicted_clients:2\r\nlatest_fork_usec:1500\r\n"
+    b"client_output_buffer_limit_disconnections:8\r\n\r\n"
+    b"# Replication\r\nrole:master\r\nconnected_slaves:1\r\n\r\n"
+    b"# CPU\r\nused_cpu_sys:9.5\r\nused_cpu_user:9.25\r\n"
+    b"used_cpu_sys_main_thread:1.5\r\nused_cpu_user_main_thread:2.25\r\n\r\n"
     b"# Errorstats\r\nerrorstat_ERR:count=4\r\nerrorstat_NOPERM:count=2\r\n"
 )
 REDIS_6_0 = (
@@ -55,8 +67,10 @@ def values(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 async def test_every_field_lands_in_its_metric() -> None:
-    found = await read(RedisInfo(), info=VALKEY, config=[])
+    sampler = RedisInfo()
+    found = await read(sampler, info=VALKEY, config=[])
     assert found.pop("redis_ping_seconds") >= 0
+    assert sampler.vitals.output_buffer == 20480
     assert found == {
         "redis_uptime_seconds": 61,
         "redis_connected_clients": 12,
@@ -64,6 +78,16 @@ async def test_every_field_lands_in_its_metric() -> None:
         "redis_max_clients": 4064,
         "redis_blocked_clients": 3,
         "redis_pubsub_clients": 1,
+        "redis_client_output_buffer_max_bytes": 20480,
+        "redis_paused,reason=client_pause": 1,
+        "redis_loading": 0,
+        "redis_saving": 1,
+        "redis_last_fork_seconds": 0.0015,
+        "redis_cpu_seconds_total": 3.75,
+        "redis_evicted_keys_total": 6,
+        "redis_output_buffer_disconnections_total": 8,
+        "redis_memory_rss_bytes": 2097152,
+        "redis_memory_system_bytes": 8000000000,
         "redis_memory_used_bytes": 1048576,
         "redis_memory_max_bytes": 0,
         "redis_memory_noeviction": 1,
@@ -78,6 +102,74 @@ async def test_every_field_lands_in_its_metric() -> None:
         "redis_errors_total,prefix=NOPERM": 2,
         "redis_info,role=master,server=valkey,version=9.1.2": 1,
     }
+
+
+class Commands(Script):
+    """A server with so many commands so far, and what each of them took."""
+
+    def __init__(self, **answers: Reply) -> None:
+        super().__init__(ping=b"PONG", config=[], **answers)
+        self.total = 7000
+        self.looks: list[float] = []
+
+    async def look(self, sampler: RedisInfo, now: float, more: int) -> dict[str, float]:
+        self.total += more
+        self.answers["info"] = VALKEY.replace(b"processed:7000", b"processed:%d" % self.total)
+        asked = len(self.asked)
+        found = values(await sampler.sample(self, now))
+        self.looks += [now] if ("INFO", "commandstats") in self.asked[asked:] else []
+        return found
+
+
+async def test_commands_are_looked_at_every_five_minutes_and_every_half_while_many_come() -> None:
+    sampler, server = RedisInfo(), Commands()
+    for now in range(0, 601, 5):
+        await server.look(sampler, now, more=100)
+    assert server.looks == [0, 300, 600]
+    for now in range(605, 666, 5):
+        await server.look(sampler, now, more=5000)
+    assert server.looks == [0, 300, 600, 630, 660]
+
+
+async def test_commands_are_looked_at_with_each_poll_while_a_ping_is_slow() -> None:
+    class Slow(Commands):
+        async def ask(self, *commands: Command, db: int | None = None) -> list[Reply]:
+            if commands == (("PING",),):
+                await asyncio.sleep(0.011)
+            return await super().ask(*commands, db=db)
+
+    sampler, server = RedisInfo(), Slow()
+    for now in range(0, 16, 5):
+        await server.look(sampler, now, more=100)
+    assert server.looks == [0, 5, 10, 15]
+
+
+async def test_each_command_is_told_with_its_calls_and_seconds() -> None:
+    stats = b"# Commandstats\r\ncmdstat_get:calls=12,usec=30,usec_per_call=2.50\r\n"
+    stats += b"cmdstat_client|list:calls=2,usec=4000000,usec_per_call=2000000.00\r\n"
+
+    class Told(Script):
+        async def ask(self, *commands: Command, db: int | None = None) -> list[Reply]:
+            return [stats if command[-1] == "commandstats" else b"a:b" for command in commands]
+
+    found = values(await RedisInfo().sample(Told(), 1000.0))
+    assert {key: value for key, value in found.items() if "command" in key} == {
+        "redis_command_calls_total,command=get": 12,
+        "redis_command_seconds_total,command=get": 30e-6,
+        "redis_command_calls_total,command=client|list": 2,
+        "redis_command_seconds_total,command=client|list": 4.0,
+    }
+
+
+@pytest.mark.parametrize("binary", SERVERS, ids=lambda path: path.name)
+async def test_a_real_server_tells_what_it_is_asked_for(binary: Path) -> None:
+    with server(binary=binary) as running:
+        seats = Seats(Dialer(parse_url(running.url)), 2.0)
+        found = values(await RedisInfo().sample(seats, 1000.0))
+        await seats.close()
+    wanted = {"redis_loading", "redis_saving", "redis_last_fork_seconds", "redis_cpu_seconds_total"}
+    wanted |= {"redis_evicted_keys_total", "redis_memory_rss_bytes", "redis_memory_system_bytes"}
+    assert wanted | {"redis_command_calls_total,command=info"} <= found.keys()
 
 
 async def test_valkey_is_not_taken_for_the_redis_that_it_claims_to_be() -> None:
