@@ -48,6 +48,9 @@ _NUMBERS = {
     "connected_slaves": "redis_connected_replicas",
 }
 _SERIES = {name: Series(metric) for name, metric in _NUMBERS.items()}
+_PING, _RESTARTS = Series("redis_ping_seconds"), Series("redis_restarts_total")
+_NOEVICTION, _LINK_UP = Series("redis_memory_noeviction"), Series("redis_master_link_up")
+_SAVING, _FORK, _CPU = Series("redis_saving"), Series("redis_last_fork_seconds"), Series("redis_cpu_seconds_total")
 _FIELDS = (
     *("redis_version", "server_name", "valkey_version", "run_id", "uptime_in_seconds", "connected_clients"),
     *("cluster_connections", "maxclients", "client_recent_max_output_buffer", "blocked_clients"),
@@ -109,11 +112,11 @@ class RedisInfo:
         self._note(fields)
         if self._config is None or "maxclients" in self._config:
             self._config = await self._limits(reader, fields)
-        samples = [] if isinstance(pong, RedisError) else [sample("redis_ping_seconds", now, elapsed)]
+        samples = [] if isinstance(pong, RedisError) else [Sample(_PING, now, elapsed)]
         samples += _numbers(fields, now)
         samples += self._ceiling(fields, now)
         samples += _state(fields, self.vitals, now)
-        samples.append(sample("redis_restarts_total", now, self._restarts))
+        samples.append(Sample(_RESTARTS, now, self._restarts))
         samples += _errors(text, now)
         if self._commands_due(fields, now, elapsed):
             (stats,) = await reader.ask(("INFO", "commandstats"))
@@ -204,27 +207,27 @@ def _state(fields: Mapping[str, bytes], vitals: Vitals, now: float) -> list[Samp
     role, server = _text(fields.get("role", b"")), "valkey" if vitals.valkey else "redis"
     samples = [Sample(_info_series(role, server, vitals.version), now, 1.0)]
     if policy := fields.get("maxmemory_policy"):
-        samples.append(sample("redis_memory_noeviction", now, float(policy == b"noeviction")))
+        samples.append(Sample(_NOEVICTION, now, float(policy == b"noeviction")))
     if link := fields.get("master_link_status"):
-        samples.append(sample("redis_master_link_up", now, float(link == b"up")))
+        samples.append(Sample(_LINK_UP, now, float(link == b"up")))
     if "rdb_bgsave_in_progress" in fields:
         saving = b"1" in (fields["rdb_bgsave_in_progress"], fields.get("aof_rewrite_in_progress"))
-        samples.append(sample("redis_saving", now, float(saving)))
+        samples.append(Sample(_SAVING, now, float(saving)))
     if (fork := _number(fields.get("latest_fork_usec"))) is not None:
-        samples.append(sample("redis_last_fork_seconds", now, fork / 1e6))
+        samples.append(Sample(_FORK, now, fork / 1e6))
     if (reason := fields.get("paused_reason", b"none")) != b"none":
         samples.append(sample("redis_paused", now, 1.0, reason=_text(reason)))
     if (cpu := _cpu(fields)) is not None:
-        samples.append(sample("redis_cpu_seconds_total", now, cpu))
+        samples.append(Sample(_CPU, now, cpu))
     return samples
 
 
 def _cpu(fields: Mapping[str, bytes]) -> float | None:
     """Seconds of CPU of the thread that runs commands; of all threads where that is not told (before 7.0)."""
     for which in ("_main_thread", ""):
-        used = [_number(fields.get(f"used_cpu_{mode}{which}")) for mode in ("sys", "user")]
-        if None not in used:
-            return math.fsum(value or 0.0 for value in used)
+        system, user = _number(fields.get("used_cpu_sys" + which)), _number(fields.get("used_cpu_user" + which))
+        if system is not None and user is not None:
+            return system + user
     return None
 
 
