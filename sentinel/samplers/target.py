@@ -25,6 +25,12 @@ from sentinel.samplers.seats import Seats
 
 __all__ = ["Target", "TargetSettings"]
 
+_CHANGES = {
+    "redis_restarts_total": "it was restarted, or another one took its place",
+    "redis_max_clients": "maxclients was {before:.0f} and is {now:.0f}",
+}
+"""What is worth a line of its own, by metric."""
+
 
 @dataclass(frozen=True)
 class TargetSettings:
@@ -105,7 +111,10 @@ class Target:
         if settings.heartbeats:
             self._samplers += (Heartbeats(settings.heartbeats, lambda: self.vitals.client_names),)
         self._troubles: dict[str, str] = {}
-        self._notes: list[str] = []
+        self._notes: dict[str, list[str]] = {}
+        """What is to be told, and of which samplers."""
+        self._server: dict[str, float] = {}
+        """What was last known of the server itself."""
 
     async def poll(self, now: float) -> Poll:
         """All samples of the target at `now`. Never raises for what the server does, and ends in time."""
@@ -117,13 +126,16 @@ class Target:
             samples += self._probed(probing.result(), now)
         else:
             samples = await self._on_seats(now)
+        self._notice(samples)
         samples.append(sample("redis_seats", now, self._seats.open))
         samples.append(sample("poll_seconds", now, asyncio.get_running_loop().time() - started))
         return Poll(self.settings.name, now, tuple(samples))
 
     def notes(self) -> list[str]:
-        """What an operator should be told since the last call: each change of a trouble, and job systems found."""
-        notes, self._notes = self._notes, []
+        """What an operator should be told since the last call: troubles that began or ended, changes of the server, and
+        job systems found. Samplers that fail for one reason share a line."""
+        notes = [f"{', '.join(names)}: {text}" for text, names in self._notes.items()]
+        self._notes.clear()
         if self._queues:
             notes += [f"queues: {news}" for news in self._queues.news]
             self._queues.news.clear()
@@ -185,4 +197,14 @@ class Target:
     def _trouble(self, name: str, text: str) -> None:
         if self._troubles.get(name, "") != text:
             self._troubles[name] = text
-            self._notes.append(f"{name}: {text or 'works again'}")
+            self._notes.setdefault(text or "works again", []).append(name)
+
+    def _notice(self, samples: Sequence[Sample]) -> None:
+        """What explains much of what follows: another run of the server, another ceiling."""
+        for (metric, _), _, value, _ in samples:
+            text = _CHANGES.get(metric)
+            if text is not None:
+                before = self._server.setdefault(metric, value)
+                if before != value:
+                    self._server[metric] = value
+                    self._notes.setdefault(text.format(before=before, now=value), []).append("server")

@@ -101,13 +101,29 @@ async def test_a_trouble_is_noted_once_and_so_is_its_end() -> None:
     port = free_port()
     async with watching(f"redis://127.0.0.1:{port}") as target:
         await target.poll(0.0)
-        (note,) = [line for line in target.notes() if line.startswith("info")]
+        (note,) = [line for line in target.notes() if line.startswith("info, ")]
         assert f"127.0.0.1:{port}: nobody listens there" in note
         await target.poll(1.0)
         assert target.notes() == []
         with server(port=port):
             await target.poll(2.0)
-            assert "info: works again" in target.notes()
+            assert [line for line in target.notes() if line.startswith("info, ") and line.endswith(": works again")]
+
+
+async def test_what_a_restart_or_another_ceiling_explains_is_noted(running: EmbeddedServer) -> None:
+    async with watching(running.url) as target:
+        await target.poll(0.0)
+        with client(running) as admin:
+            admin.config_set("maxclients", 500)
+        await target.poll(1.0)
+        assert target.notes() == ["server: maxclients was 10000 and is 500"]
+        running.stop()
+        running.start()
+        await target.poll(2.0)
+        assert sorted(target.notes()) == [
+            "server: it was restarted, or another one took its place",
+            "server: maxclients was 500 and is 10000",
+        ]
 
 
 async def test_a_password_set_apart_wins_over_the_one_in_the_url(running: EmbeddedServer) -> None:
@@ -148,8 +164,9 @@ async def test_at_maxclients_the_seats_report_and_the_probe_says_full(running: E
             assert value(poll, "redis_max_clients") == 3
             assert value(poll, "redis_seats") == 2
             assert failed(poll) == {}
-            (note,) = target.notes()
-            assert "a new connection fails (full)" in note
+            dial, ceiling = sorted(target.notes())
+            assert "a new connection fails (full)" in dial
+            assert "maxclients was 10000 and is 3" in ceiling
             rejected = value(await target.poll(3.0), "redis_connections_rejected_total")
             assert rejected is not None
             assert rejected >= 1
