@@ -48,6 +48,12 @@ class QueueReading(NamedTuple):
     paused: float | None
 
     @property
+    def worker_system(self) -> str:
+        """The label `system` of its workers' heartbeats; empty for both where they are named in YAML."""
+        system = dict(self.labels).get("system", "")
+        return "" if system in BY_KEY else system
+
+    @property
     def waiting(self) -> float:
         """Jobs that could be taken now; all of them, where the system does not tell future ones apart."""
         return self.depth if self.eligible is None else self.eligible

@@ -17,7 +17,9 @@ What imitates it, and what separates them:
 * long jobs: while some are in flight, only missing completions count;
 * an idle queue, one with jobs of the future only, and a fleet scaled to nothing have no work that could be taken;
 * a queue that is worked on, or a pause that ends, at its own time of the day: former days waited as long;
-* a queue that nobody ever worked on while we watched has no record to compare with, so it needs `for_unknown`.
+* a queue that was never seen with work waiting has no record to compare with. If it is known that nothing is in flight
+  while workers beat, nothing excuses them; if jobs used to be taken between two readings, with clients blocked for
+  more, a pause is worth a warning: it may be one long job. Otherwise it needs `for_unknown`.
 
 Heartbeats that lie are told here: when the workers beat and nothing moves, that is evidence, not comfort.
 
@@ -42,6 +44,8 @@ __all__ = ["Stall"]
 
 LONGER = 1.5
 """Half again as long as on former days is news."""
+QUICK = 10
+"""Readings of an empty queue with clients that wait for jobs, from which on jobs are known to be taken at once."""
 STARTING = 3
 """Times `for_` that a fleet which was scaled to nothing gets to start: an autoscaler looks every 15-30 s and a
 process needs a minute or so."""
@@ -71,6 +75,8 @@ class _Queue:
     busy: int = 0
     works: int = 0
     """Readings with work waiting up to the last sign of work, and those of them with one."""
+    quick: int = 0
+    """Readings in which it was empty and clients of the server waited for jobs."""
     pace: float = 0.0
     """Completions a second while work waits."""
     rise: float = 0.0
@@ -111,6 +117,7 @@ class Stall:
         for reading in queue_readings(view):
             queue = self._queues.setdefault(reading.labels, _Queue(time=view.now))
             _read(queue, reading, view.now)
+            queue.quick += not reading.waiting and bool(view.value("redis_blocked_clients"))
             way = self._way(queue, reading, view)
             if way is not None:
                 yield self._finding(view, reading, queue, way)
@@ -125,7 +132,7 @@ class Stall:
             return None
         if reading.paused:
             return "paused" if lasted >= self.for_ else None
-        return "taken" if self._beyond_chance(queue, reading, lasted, _beating(view)[0]) else None
+        return "taken" if self._beyond_chance(queue, reading, lasted, _beating(view, reading)[0]) else None
 
     def _beyond_chance(self, queue: _Queue, reading: QueueReading, lasted: Seconds, beating: int) -> bool:
         if lasted < self.for_ or queue.readings < self.polls:
@@ -134,29 +141,30 @@ class Stall:
             return True
         if reading.in_flight:
             return False
-        if queue.works < 3:
-            return lasted >= self.for_unknown
+        idle = reading.in_flight == 0 and (beating or reading.consumers)
+        if queue.works < 3 or idle:
+            return bool(idle or queue.quick >= QUICK or lasted >= self.for_unknown)
         if reading.consumers == 0:
             return lasted >= (self.for_ if beating else STARTING * self.for_)
         return (1 - queue.works / queue.busy) ** queue.readings <= self.chance
 
-    def _severity(self, queue: _Queue, way: Way, lasted: Seconds) -> Severity:
+    def _severity(self, queue: _Queue, reading: QueueReading, way: Way, lasted: Seconds) -> Severity:
         if way == "paused":
             return Severity.WARNING if lasted >= self.for_paused else Severity.INFO
-        known = queue.works >= 3 or lasted >= 2 * self.for_unknown
+        known = queue.works >= 3 or reading.in_flight == 0 or lasted >= 2 * self.for_unknown
         return Severity.CRITICAL if known else Severity.WARNING
 
     def _finding(self, view: View, reading: QueueReading, queue: _Queue, way: Way) -> Finding:
         name = reading.name
         since = queue.left_since if way == "vanishing" or queue.since is None else queue.since
         lasted = view.now - since
-        beating, fleet = _beating(view)
+        beating, fleet = _beating(view, reading)
         workers = f"{beating} of {fleet} workers beat" if fleet else ""
         return Finding(
             target=view.target,
             source=self.name,
             kind="cause",
-            severity=self._severity(queue, way, lasted),
+            severity=self._severity(queue, reading, way, lasted),
             time=view.now,
             firing=True,
             summary=_summary(reading, queue, way, since, lasted, workers),
@@ -217,9 +225,10 @@ def _follow_leaving(queue: _Queue, reading: QueueReading, now: float) -> None:
         queue.left = max(0.0, queue.left + max(0.0, queue.depth - reading.depth) - held)
 
 
-def _beating(view: View) -> tuple[int, int]:
-    """Workers that lost_workers would not call late, roughly: half of the fleet beats at least so often."""
-    ages = sorted(track.raw for track in view.known("heartbeat_age_seconds", 60.0))
+def _beating(view: View, reading: QueueReading) -> tuple[int, int]:
+    """Workers of the queue's system that lost_workers would not call late, roughly: half of the fleet is as young."""
+    beats = view.known("heartbeat_age_seconds", 60.0)
+    ages = sorted(track.raw for track in beats if track.label("system") == reading.worker_system)
     if not ages:
         return 0, 0
     limit = max(3.0, 3 * ages[len(ages) // 2])

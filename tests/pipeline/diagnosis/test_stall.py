@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sentinel.model import Finding, Severity
+from sentinel.model import Finding, Sample, Severity, labels
 from sentinel.pipeline.diagnosis.stall import Stall
-from tests.pipeline.diagnosis.queue_world import Judged
+from tests.pipeline.diagnosis.queue_world import Judged, of
 
 
 def worked(judged: Judged, polls: int = 60, **more: float) -> None:
@@ -114,6 +114,28 @@ def test_a_queue_that_nobody_ever_worked_on_is_a_warning_after_a_quarter_of_an_h
     assert found.severity is Severity.WARNING
 
 
+def test_idle_workers_need_no_record_to_be_blamed() -> None:
+    judged = Judged(Stall())
+    found = silence(judged, 60.0, in_flight=0.0, consumers=2.0)
+    assert found is not None
+    assert found.severity is Severity.CRITICAL
+
+
+def test_a_queue_that_was_always_emptied_at_once_is_a_warning_within_a_minute() -> None:
+    judged = Judged(Stall())
+    for _ in range(12):
+        assert judged.poll(*waiting_clients(0.0, 1.0)) is None
+    found = None
+    for _ in range(12):
+        found = judged.poll(*waiting_clients(5.0, 0.0))
+    assert found is not None
+    assert found.severity is Severity.WARNING
+
+
+def waiting_clients(depth: float, blocked: float) -> list[Sample]:
+    return [of("queue_depth", depth, labels(queue="encode", system="list")), of("redis_blocked_clients", blocked, ())]
+
+
 def test_no_consumers_at_all_is_enough_once_a_fleet_had_time_to_start() -> None:
     judged = Judged(Stall())
     for number in range(60):
@@ -178,8 +200,5 @@ def test_workers_that_beat_while_nothing_moves_are_named_as_liars() -> None:
 
 
 def stalled_with_beats(judged: Judged) -> Finding | None:
-    from sentinel.model import labels
-    from tests.pipeline.diagnosis.queue_world import of
-
     beats = [of("heartbeat_age_seconds", 1.0 + n, labels(group="encoders", worker=f"w{n}")) for n in range(3)]
     return judged.poll(of("queue_depth", 5.0, labels(queue="encode", system="list")), *beats)
