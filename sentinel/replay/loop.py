@@ -22,7 +22,11 @@ _CLIENTS = Series("redis_connected_clients")
 _CEILING = Series("redis_max_clients")
 _REJECTED = Series("redis_connections_rejected_total")
 _RESTARTS = Series("redis_restarts_total")
-_WANTED = frozenset((_CLIENTS, _CEILING, _REJECTED, _RESTARTS))
+_UP = Series("sampler_up", (("sampler", "info"),))
+_WANTED = frozenset((_CLIENTS, _CEILING, _REJECTED, _RESTARTS, _UP))
+_FULL = 0.9
+"""Part of the ceiling from which on a server that cannot be read is taken for a full one: who dials anew at each look,
+as redis_exporter does, is refused like anybody."""
 
 
 @dataclass(slots=True)
@@ -63,12 +67,13 @@ class Seen:
     samples: int = 0
     gaps: list[tuple[float, float]] = field(default_factory=list)
     walls: list[float] = field(default_factory=list)
-    """Times at which the server began to refuse newcomers, with at least an hour between two."""
+    """Times at which the server began to refuse newcomers, us included, with at least an hour between two."""
     restarts: list[float] = field(default_factory=list)
     clients: Level = field(default_factory=Level)
     ceiling: float | None = None
     usual: Seconds = 0.0
     """Mean time between two polls."""
+    _clients: float = 0.0
     _rejected: float | None = None
     _restarts: float | None = None
     _refused: float = float("-inf")
@@ -92,12 +97,16 @@ class Seen:
     def _take(self, series: Series, time: float, value: float) -> None:
         if series is _CLIENTS or series == _CLIENTS:
             self.clients.add(time, value)
+            self._clients = value
         elif series == _CEILING:
             self.ceiling = value
         elif series == _REJECTED:
             if self._rejected is not None and value > self._rejected:
                 self._wall(time)
             self._rejected = value
+        elif series == _UP:
+            if not value and self.ceiling and self._clients >= _FULL * self.ceiling:
+                self._wall(time)
         else:
             if self._restarts is not None and value > self._restarts:
                 self.restarts.append(time)

@@ -5,10 +5,13 @@ Knows how ACL rules are written in each version. Must not know any sampler: they
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 __all__ = ["acl_line"]
 
+_UNPRINTABLE = re.compile(r"[^!-~]")
+"""What cannot be pasted, such as the separators within kombu's keys; `?` stands for any one character."""
 _SEATS = ("ping", "select", "client|setname", "client|id", "client|no-evict")
 
 
@@ -32,6 +35,6 @@ def acl_line(
     """
     read = "%R~" if version >= (7,) or not version else "~"
     allowed = " ".join(f"+{name}" for name in sorted({*_SEATS, *commands}))
-    opened = "".join(f" {read}{key}" for key in sorted(set(keys)))
+    opened = "".join(f" {read}{_UNPRINTABLE.sub('?', key)}" for key in sorted(set(keys)))
     heard = "".join(f" &{channel}" for channel in sorted(set(channels)))
     return f"ACL SETUSER {user} reset on >PASSWORD -@all {allowed}{opened}{heard}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sentinel.cli import main
-from sentinel.model import Notification, Reason, Severity
+from sentinel.model import Notification, Poll, Reason, Sample, Series, Severity, labels
 from sentinel.pipeline import Pipeline
 from sentinel.pipeline.diagnosis.leak import Leak
 from sentinel.replay.jobs import replay_all, replay_tape
@@ -96,6 +96,21 @@ def test_a_lead_is_counted_from_the_opening_to_the_first_refusal(leak: list[Entr
     assert told.lead == WALL_AT - told.opened
     assert verdict.median_lead == told.lead
     assert LEAK_AT < told.opened < LEAK_AT + 600
+
+
+def test_who_is_refused_at_the_wall_knows_the_wall_by_that() -> None:
+    """redis_exporter dials anew at each scrape: at the ceiling there is no number any more, only a failure."""
+    down = Sample(Series("sampler_up", labels(sampler="info")), 0.0, 0.0)
+    seen = [
+        poll if poll.time < WALL_AT else Poll("redis-a", poll.time, (down._replace(time=poll.time),))
+        for poll in polls()
+    ]
+    assert replay(seen, settings()).history.targets["redis-a"].walls == [WALL_AT]
+    early = [
+        poll if poll.time < LEAK_AT else Poll("redis-a", poll.time, (down._replace(time=poll.time),))
+        for poll in polls()
+    ]
+    assert replay(early, settings()).history.targets["redis-a"].walls == []
 
 
 def test_a_label_says_what_was_true_and_when_the_wall_came(leak: list[Entry]) -> None:
