@@ -1,10 +1,15 @@
-"""Frozen: the server takes connections and does not answer.
+"""Frozen: the server takes connections and answers nobody, or only BUSY.
 
-A stopped process, a long script, a paused server (CLIENT PAUSE), a disk that hangs. Imitated by a short blip:
-only time separates them. A server that refuses is `unreachable`; one that answers late is `latency`.
+A stopped process, a long command (KEYS, a huge DEL), a paused server (CLIENT PAUSE), a disk that hangs: no answer at
+all. A Lua script that runs for more than five seconds (`busy-reply-threshold`): everyone is told BUSY, and only SCRIPT
+KILL is let through. Both are told as one trouble, as a script is first the one and then the other.
+
+Imitated by a short blip: only time separates them. A server that refuses is `unreachable`; one that answers late is
+`latency`.
 
 Source: reference/incidents.md 1.3 G1-G3; in a freeze a redis_exporter hangs with the server and `redis_up == 0`
-never fires (lab/README.md, pitfalls), so the time-out itself is the signal.
+never fires (lab/README.md, pitfalls), so the time-out itself is the signal. BUSY and SCRIPT KILL: the Redis manual on
+EVAL, "Script timeout"; a script that has written can only be ended by SHUTDOWN NOSAVE.
 """
 
 from __future__ import annotations
@@ -29,31 +34,55 @@ class Frozen:
     windows: ClassVar[tuple[str, ...]] = ()
 
     for_: Seconds = 45.0
+    """Longer than a blip: a fork, a host that is moved, a switch that fails over."""
 
     def judge(self, view: View) -> Iterable[Finding]:
-        """Fires while the target times out."""
+        """Fires while the target times out or is busy. A poll tells of the time that it waited, too."""
         since = view.blind_since
-        if since is None or view.blind_reason != "timeout" or view.now - since < self.for_:
+        if since is None or view.blind_reason not in ("timeout", "busy"):
             return
-        yield Finding(
+        lasted = view.now - since + (view.value("poll_seconds") or 0.0)
+        if lasted >= self.for_:
+            yield self._finding(view, since, lasted)
+
+    def _finding(self, view: View, since: float, lasted: float) -> Finding:
+        busy = view.blind_reason == "busy"
+        return Finding(
             target=view.target,
             source=self.name,
             kind="cause",
             severity=Severity.CRITICAL,
             time=view.now,
             firing=True,
-            summary=(
-                f"{view.target} takes connections but has not answered since {clock_time(since)} "
-                f"({span(view.now - since)})."
-            ),
-            value=view.now - since,
+            summary=_SUMMARY[busy].format(target=view.target, since=clock_time(since), lasted=span(lasted)),
+            value=lasted,
             threshold=self.for_,
-            evidence=(Evidence("no answer for", view.now - since, "s", f"below {self.for_:g} s"),),
-            first_action=(
-                "Look at the host: is the process stopped or at 100 % CPU (a long script or KEYS), the disk hanging, "
-                "or CLIENT PAUSE in force?"
+            evidence=(
+                Evidence("nobody answered for", lasted, "s", f"below {span(self.for_)}"),
+                Evidence("own polls answered BUSY", float(busy), "", "0"),
             ),
-            ruled_out=("not down: the port is open", "not a blip: those are over sooner"),
+            first_action=_ACTION[busy],
+            ruled_out=_RULED_OUT[busy],
             affected=view.affected,
             since=since,
         )
+
+
+_SUMMARY = {
+    False: "{target} takes connections but has not answered since {since} ({lasted}).",
+    True: "{target} tells everyone BUSY: a script has been running since {since} ({lasted}) and nobody else is served.",
+}
+_ACTION = {
+    False: (
+        "Look at the host: is the process stopped or at 100 % CPU (a long script or KEYS), the disk hanging, or CLIENT "
+        "PAUSE in force (CLIENT UNPAUSE ends it)?"
+    ),
+    True: (
+        "SCRIPT KILL ends it (FUNCTION KILL for a function). If it has written already, that is refused: wait, or "
+        "SHUTDOWN NOSAVE, which loses what was not saved. Then find who sent it: SLOWLOG GET 10."
+    ),
+}
+_RULED_OUT = {
+    False: ("not down: the port is open", "not a blip: those are over sooner"),
+    True: ("not down and not hanging: it answers, with BUSY", "not a short script: BUSY begins after 5 s"),
+}

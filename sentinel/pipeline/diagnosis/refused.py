@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
-from sentinel.pipeline.diagnosis.words import clock_time, count, pace
+from sentinel.pipeline.diagnosis.words import clock_time, count
 
 __all__ = ["Refused"]
 
@@ -41,19 +41,26 @@ class Refused:
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires at the first refusal."""
-        if any(cause in view.found for cause in ("leak", "flood", "exhaustion")):
-            self._since, self._peak, self._last = None, 0.0, view.now
-            return
         rate = view.value("redis_connections_rejected_total") or 0.0
         if rate > 0 or view.value("redis_dial_failed", _FULL):
             self._since = view.now if self._since is None else self._since
             self._last, self._peak = view.now, max(self._peak, rate)
         elif view.now - self._last > self.hold:
             self._since, self._peak = None, 0.0
-        if self._since is None:
-            return
+        if self._since is not None and not self._told(view):
+            yield self._finding(view, self._since, rate)
+
+    @staticmethod
+    def _told(view: View) -> bool:
+        """Whether a cause that names who does it says so already, as loudly."""
+        others = (finding for cause in ("leak", "flood", "exhaustion") for finding in view.found.get(cause, ()))
+        return any(finding.severity is Severity.CRITICAL for finding in others)
+
+    def _finding(self, view: View, since: float, rate: float) -> Finding:
         clients, ceiling = view.value("redis_connected_clients") or 0.0, view.ceiling or 0.0
-        yield Finding(
+        biggest = max(view.known("redis_group_clients", 600.0), key=lambda track: track.raw, default=None)
+        most = f" Most are held by {biggest.label('group')} ({count(biggest.raw)})." if biggest else ""
+        return Finding(
             target=view.target,
             source=self.name,
             kind="cause",
@@ -61,18 +68,24 @@ class Refused:
             time=view.now,
             firing=True,
             summary=(
-                f"{view.target} refuses new connections since {clock_time(self._since)}: "
-                f"{count(clients)} of {count(ceiling)} clients."
+                f"{view.target} refuses new connections since {clock_time(since)}: {count(clients)} of "
+                f"{count(ceiling)} clients.{most}"
             ),
             value=rate,
             evidence=(
-                Evidence("refused per second, at most", self._peak, "1/s", "0"),
+                Evidence("refused now", rate, "/s", "none"),
+                Evidence("refused at most", self._peak, "/s", "none"),
                 Evidence("clients", clients, "", f"below {count(ceiling)}"),
+                Evidence("own seats, which go on reporting", view.value("redis_seats") or 0.0, "", "2"),
             ),
             first_action=(
                 "Make room: CONFIG SET maxclients higher (open connections still may), or recycle the processes that "
-                f"hold most connections. Refusals ran at up to {pace(self._peak)}."
+                "hold most connections. Restart nobody else: what restarts will not get back in."
+            ),
+            ruled_out=(
+                "not down: open connections work",
+                "not an old count: it has risen since " + clock_time(since),
             ),
             affected=view.affected,
-            since=self._since,
+            since=since,
         )

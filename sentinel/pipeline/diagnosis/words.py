@@ -11,28 +11,31 @@ _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
 def span(seconds: float) -> str:
-    """A duration in its two largest fitting units.
+    """A duration in the largest unit of which there are two, or in seconds and below.
 
-    >>> span(95), span(3600), span(5400), span(0.4), span(26 * 3600)
-    ('95 s', '60 min', '90 min', '0.4 s', '26 h')
+    >>> span(95), span(3600), span(5400), span(26 * 3600)
+    ('95 s', '60 min', '90 min', '26 h')
+    >>> span(0), span(1.94), span(0.42), span(0.002)
+    ('0 s', '1.9 s', '0.42 s', '2 ms')
     """
-    for unit, size in _UNITS:
-        if seconds >= 2 * size or unit == "s":
-            value = seconds / size
-            return f"{value:.0f} {unit}" if value >= 1 or value == 0 else f"{value:.1g} {unit}"
-    raise AssertionError("the last unit always fits")
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), ("s", 1.0))
+    if 0 < seconds < 0.1:
+        unit, size = "ms", 0.001
+    value = seconds / size
+    return f"{value:.0f} {unit}" if value >= 10 or value == 0 else f"{value:.2g} {unit}"
 
 
 def pace(per_second: float) -> str:
     """A rate in the unit in which it is at least about one.
 
-    >>> pace(3.0), pace(0.05), pace(0.002)
-    ('3/s', '3/min', '7.2/h')
+    >>> pace(90000.0), pace(3.0), pace(0.05), pace(0.002)
+    ('90,000/s', '3/s', '3/min', '7.2/h')
     """
-    for unit, size in (("s", 1.0), ("min", 60.0)):
-        if per_second * size >= 1:
-            return f"{per_second * size:.3g}/{unit}"
-    return f"{per_second * 3600:.3g}/h"
+    unit, size = next(
+        ((unit, size) for unit, size in (("s", 1.0), ("min", 60.0)) if per_second * size >= 1), ("h", 3600.0)
+    )
+    value = per_second * size
+    return f"{value:,.0f}/{unit}" if value >= 100 else f"{value:.3g}/{unit}"
 
 
 def size(value: float) -> str:
