@@ -31,6 +31,7 @@ from sentinel.metrics import Metrics
 from sentinel.model import Incident, Poll, Seconds, Secret, Severity
 from sentinel.pace import keep_pace
 from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
+from sentinel.samplers.pushed import PushedHeartbeats
 from sentinel.samplers.target import Target
 from sentinel.signals import Signals, Told
 from sentinel.store import Store, StoreError
@@ -47,6 +48,8 @@ DRAIN: Seconds = 4.0
 """How long due notifications may take at the end. A commit and a close on a locked file take 2 s each on top."""
 LOOK_AGAIN: Seconds = 60.0
 """A wall clock that is set forward makes something due before the wait for it is over: by so much at most."""
+HEARTBEATS_EVERY: Seconds = 5.0
+"""From one look at the pushed heartbeats to the next."""
 DEFAULT_PORT = 9750
 """Of `http: listen:`; if it is taken, as by another Sentinel, any free port does."""
 
@@ -101,6 +104,8 @@ class _Daemon:
     _unsaved: str = ""
     _served: bool = False
     _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _pushed: PushedHeartbeats = field(init=False)
+    _pushed_file: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tape: Tape | None = None
     _tape_failing: str = ""
 
@@ -119,6 +124,7 @@ class _Daemon:
         self._say_of_the_store()
         if snapshot.why:
             log(_logger, logging.INFO, "Detectors start cold", why=snapshot.why)
+        self._listen_for_heartbeats()
         await self._begin_tape("warm" if snapshot.data or incidents else "cold")
         self.pipeline = self._make_pipeline()
         self._take_up(snapshot.data, incidents, told, kept)
@@ -189,6 +195,8 @@ class _Daemon:
             yield self._keep_taping(self._tape)
         if self.manager.watchdog_interval is not None:
             yield self._keep_alive(self.manager.watchdog_interval)
+        if self.settings.pushed_heartbeats:
+            yield keep_pace(HEARTBEATS_EVERY, 0.0, self._poll_pushed, lambda missed: None)
         for number, target in enumerate(self.settings.targets):
             skipped = self.metrics.polls_skipped.labels(target=target.name)
             offset = target.interval * number / len(self.settings.targets)
@@ -198,6 +206,7 @@ class _Daemon:
         """New settings: the pipeline goes on from where the old one was, where the two agree."""
         old, before, self.settings = self.pipeline, self.settings, settings
         self.pipeline = self._make_pipeline()
+        self._listen_for_heartbeats()
         self._take_up(old.snapshot(), [*old.incidents(), *old.recent()], old.told(), old.kept())
         gone = {target.name for target in before.targets} - {target.name for target in settings.targets}
         self.pipeline.forget(gone)
@@ -272,6 +281,26 @@ class _Daemon:
         self.metrics.samples.labels(target=name).inc(len(poll.samples))
         self._sampled[name] = poll.time
         await self.commit(self.pipeline.feed(poll))
+
+    def _listen_for_heartbeats(self) -> None:
+        """Those of the present settings, with what was heard of them before."""
+        self._pushed = PushedHeartbeats(self.settings.pushed_heartbeats, self.store.path.with_name("heartbeats.json"))
+        trouble = self._pushed.load()
+        if trouble:
+            log(_logger, logging.WARNING, "Heartbeats of before are lost", why=trouble)
+
+    async def _poll_pushed(self) -> None:
+        await self.commit(self.pipeline.feed(self._pushed.poll(self.now())))
+
+    async def beat(self, name: str, kind: str) -> None:
+        """A job or worker tells of itself; kept before it is acknowledged."""
+        self._pushed.take(name, kind, self.now())
+        async with self._pushed_file:
+            try:
+                await asyncio.to_thread(self._pushed.save)
+            except OSError as error:
+                self.metrics.store_failures.inc()
+                log(_logger, logging.ERROR, "A heartbeat is known until a restart only", why=str(error))
 
     async def commit(self, step: Step) -> None:
         """Keep what a step changed, and have it delivered. A disk that fails is told, not died of."""

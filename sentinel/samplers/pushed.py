@@ -88,7 +88,7 @@ class PushedHeartbeats:
         self._heard = {name: heard for name, heard in found.items() if name in self._settings}
         return ""
 
-    def take(self, name: str, beat: Beat, now: float) -> None:
+    def take(self, name: str, beat: str, now: float) -> None:
         """Take a sign of life.
 
         Raises:

@@ -11,6 +11,7 @@ from aiohttp import web
 from sentinel.metrics import CONTENT_TYPE
 from sentinel.model import Eta, Incident, Seconds
 from sentinel.notifiers.wording import rfc3339
+from sentinel.web.heartbeats import add_heartbeats
 from sentinel.web.view import TargetState, View
 
 __all__ = ["make_app"]
@@ -55,6 +56,7 @@ def make_app(view: View, *, stuck_after: Seconds = 120.0) -> web.Application:
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/api/v1/incidents", incidents)
+    add_heartbeats(app, view)
     return app
 
 

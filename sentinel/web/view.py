@@ -39,5 +39,13 @@ class View(Protocol):
     def degraded(self) -> Sequence[str]:
         """Why the daemon is less than well, one sentence each: disk full, clock held back."""
 
+    async def beat(self, name: str, kind: str) -> None:
+        """A job or worker tells of itself: success, start or fail.
+
+        Raises:
+            UnknownHeartbeatError: no heartbeat is called so.
+            ValueError: there is no such beat.
+        """
+
     def open_incidents(self) -> Sequence[Incident]:
         """In any order."""

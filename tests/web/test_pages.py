@@ -45,6 +45,9 @@ class Daemon:
     def open_incidents(self) -> Sequence[Incident]:
         return self.incidents
 
+    async def beat(self, name: str, kind: str) -> None:
+        raise NotImplementedError
+
 
 class Browser:
     def __init__(self, session: aiohttp.ClientSession, base: str) -> None:

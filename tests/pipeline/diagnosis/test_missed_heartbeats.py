@@ -26,7 +26,7 @@ class Watched:
         return self.judged.poll(*self.pushed.poll(self.judged.now + seconds).samples, after=seconds)
 
     def tell(self, beat: str = "success") -> None:
-        self.pushed.take("report", beat, self.judged.now)  # type: ignore[arg-type]
+        self.pushed.take("report", beat, self.judged.now)
 
 
 def test_a_job_that_comes_within_its_grace_is_fine_and_one_that_does_not_is_late() -> None:
