@@ -216,7 +216,8 @@ class Store:
     ) -> None:
         """Keep what a step changed and put its notifications into the outbox: all or nothing, on the disk on return.
 
-        A notification whose event id is known changes nothing, whatever became of it.
+        A notification whose event id is known changes nothing, whatever became of it. Who is cancelled meanwhile
+        waits for the end, so that what is on the disk is in the outbox too.
 
         Raises:
             StoreError: the disk did not take it. The notifications are in the outbox all the same, and all is
@@ -232,6 +233,11 @@ class Store:
             _keep_facts(connection, facts)
             return _insert_new(connection, entries)
 
+        await _whole(self._commit(work, rows, incidents, facts, now))
+
+    async def _commit(
+        self, work: _Work[set[str]], rows: list[Row], incidents: Sequence[Incident], facts: list[_Fact], now: float
+    ) -> None:
         try:
             fresh = await self._write(work)
         except StoreError:

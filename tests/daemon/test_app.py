@@ -412,6 +412,14 @@ async def test_a_state_directory_that_cannot_be_written_costs_no_alert(house: Ho
         assert await house.counted("sentinel_store_failures_total") > 1
 
 
+async def test_a_state_directory_that_may_not_be_made_costs_no_alert(house: House, nobody: None) -> None:
+    async with house.daemon():
+        assert "make the directory and its files writable" in house.said("About the state file")[0]["note"]
+        await house.learn()
+        await house.surprise()
+        await house.until(lambda: house.receiver.heard)
+
+
 async def test_a_disk_that_works_again_is_used_again(house: House) -> None:
     house.state.write_text("a file where the directory should be")
     async with house.daemon():

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,21 +76,6 @@ async def opened(directory: Path, **changes: int) -> AsyncIterator[Store]:
         await store.close()
 
 
-@pytest.fixture
-def nobody(tmp_path: Path) -> Iterator[None]:
-    """Root may write anywhere; another user may not."""
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 async def test_incidents_and_rows_come_back_as_they_were(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit([incident()], [notification("1"), notification("2", reason=Reason.UPDATED)], NOW)
@@ -99,6 +84,16 @@ async def test_incidents_and_rows_come_back_as_they_were(tmp_path: Path) -> None
         rows = list(store.outbox.rows())
     assert [row.notification for row in rows] == [notification("1"), notification("2", reason=Reason.UPDATED)]
     assert [(row.state, row.ambiguous, row.created) for row in rows] == [(RowState.PENDING, False, NOW)] * 2
+
+
+async def test_a_commit_that_is_cancelled_meanwhile_is_on_the_disk_and_in_the_outbox(store: Store) -> None:
+    committing = asyncio.create_task(store.commit([incident()], [notification("1")], NOW))
+    await asyncio.sleep(0)
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    assert "msg_1" in store.outbox
+    assert await store.live_incidents(resolved_since=NOW) == [incident()]
 
 
 async def test_a_commit_is_on_the_disk_when_it_returns(store: Store) -> None:
