@@ -42,6 +42,16 @@ class Daemon:
         self.pages = f"http://{listen}"
         self.log = log
 
+    @property
+    def pid(self) -> int:
+        """Process id, once it was entered."""
+        return self._process.pid
+
+    async def stopped(self) -> int:
+        """Stop it as its manager does; gives its exit code. Leaving does the same."""
+        await self._stop()
+        return await self._process.wait()
+
     def tail(self, lines: int = 15) -> str:
         """The end of what it said."""
         with self.log.open(errors="replace") as log:

@@ -65,16 +65,18 @@ class Arrival:
 
 
 class Receiver:
-    """Listens on a free port while it is entered.
+    """Listens on loopback while it is entered.
 
     Args:
         secret: `whsec_…`; what is not signed with it is refused with 401. None takes everything.
+        port: 0 for a free one.
 
     An event that comes again with the same id is acknowledged and not kept twice.
     """
 
-    def __init__(self, secret: Secret | None = None) -> None:
+    def __init__(self, secret: Secret | None = None, port: int = 0) -> None:
         self._check = Webhook(secret.reveal()) if secret else None
+        self._port = port
         self._arrived = asyncio.Condition()
         self.arrivals: list[Arrival] = []
         self.refused = 0
@@ -99,7 +101,7 @@ class Receiver:
         app.router.add_post("/alerts", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}/alerts"

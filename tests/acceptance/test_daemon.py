@@ -1,0 +1,117 @@
+"""The main job, end to end: the real daemon as a process of its own, against Debian's redis-server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from sentinel.drill.leak import Leak
+from sentinel.drill.receiver import Receiver
+from sentinel.embedded import EmbeddedServer, free_port
+from tests.acceptance.daemons import holds, sentinel
+from tests.notifiers.fakes import Fake, serving
+from tests.servers import REDIS, server
+
+pytestmark = pytest.mark.skipif(REDIS is None, reason="there is no redis-server: apt-get install redis-server")
+
+QUICK = ("--interval", "0.2", "--time-scale", "60")
+"""A look every 0.2 s, and what is waited for in minutes passes in seconds."""
+
+
+@pytest.fixture
+def redis() -> Iterator[EmbeddedServer]:
+    with server("--maxclients", "60", binary=REDIS) as running:
+        yield running
+
+
+# The main job
+
+
+@pytest.mark.slow
+async def test_a_leak_is_told_once_before_the_first_refusal_and_its_end_is_told_too(tmp_path: Path) -> None:
+    with server("--maxclients", "400", binary=REDIS) as full_at_400:
+        async with Receiver() as receiver, Leak(full_at_400.port, name="", rate=3.0) as leak:
+            async with sentinel(tmp_path, full_at_400.url, "--webhook", receiver.url) as daemon:
+                leaking = asyncio.create_task(leak.run())
+                await asyncio.wait_for(leak.refused.wait(), 300)
+                refused = time.time()
+                await leaking
+                told_in_time(receiver, refused)
+                await leak.close()
+                assert await daemon.daemon.stopped() == 0
+            await the_end_is_told(tmp_path, full_at_400, receiver)
+
+
+def told_in_time(receiver: Receiver, refused: float) -> None:
+    """Of one thing, with what will happen and when, before it did."""
+    (alert,) = [arrival for arrival in receiver.arrivals if arrival.kind == "opened"]
+    assert alert.incident["cause"] in ("leak", "exhaustion")
+    assert at(alert.event["timestamp"]) < refused
+    eta = alert.incident["eta"]
+    assert at(eta["earliest"]) <= refused <= at(eta["latest"]), (eta, refused)
+
+
+async def the_end_is_told(directory: Path, leaky: EmbeddedServer, receiver: Receiver) -> None:
+    """A daemon that waits less for calm takes the incident up where the first one left it, and resolves it."""
+    (opened,) = [arrival for arrival in receiver.arrivals if arrival.kind == "opened"]
+    config = directory / "impatient.yaml"
+    config.write_text("incidents: {keep_firing_for: 10s}\n")
+    async with sentinel(directory, "-c", str(config), leaky.url, "--webhook", receiver.url):
+        resolved = await asyncio.wait_for(receiver.first(lambda arrival: arrival.kind == "resolved"), 120)
+    assert resolved.incident["id"] == opened.incident["id"]
+    assert [arrival.kind for arrival in receiver.arrivals].count("opened") == 1
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+async def test_both_seats_report_while_the_server_refuses_everyone_else(redis: EmbeddedServer, tmp_path: Path) -> None:
+    async with sentinel(tmp_path, redis.url, "--interval", "0.2") as daemon:
+        await daemon.shows(lambda seats: seats == 2, "redis_seats")
+        async with Leak(redis.port, name="greedy", rate=1000.0) as leak:
+            await asyncio.wait_for(leak.run(), 10)
+            assert leak.refused.is_set()
+            await daemon.shows(lambda clients: clients == 60, "redis_connected_clients")
+            before = await daemon.metric("sentinel_polls_total", outcome="ok") or 0
+            await daemon.shows(lambda polls: polls >= before + 5, "sentinel_polls_total", outcome="ok")
+            assert await daemon.metric("redis_seats") == 2
+            assert await daemon.metric("sentinel_sampler_up", sampler="info") == 1
+
+
+# No alert is lost
+
+
+async def test_an_alert_survives_a_kill_while_it_is_being_sent_and_keeps_its_id(tmp_path: Path) -> None:
+    nobody = f"redis://127.0.0.1:{free_port()}"
+    async with serving(Fake()) as receiver:
+        receiver.modes.append("hang")
+        async with sentinel(tmp_path, nobody, "--webhook", receiver.url, *QUICK) as daemon:
+            await holds(lambda: receiver.headers, 30, "nothing was sent")
+            await daemon.kill()
+        assert receiver.accepted == []
+        async with sentinel(tmp_path, nobody, "--webhook", receiver.url, *QUICK):
+            await holds(lambda: receiver.accepted, 30, "nothing was sent again")
+    assert receiver.accepted[0]["type"] == "incident.opened"
+    first, second = [ids(headers) for headers in receiver.headers[:2]]
+    assert first == second
+
+
+async def test_an_alert_survives_a_kill_before_it_could_be_sent(tmp_path: Path) -> None:
+    nobody, port = f"redis://127.0.0.1:{free_port()}", free_port()
+    async with sentinel(tmp_path, nobody, "--webhook", f"http://127.0.0.1:{port}/alerts", *QUICK) as daemon:
+        line = await daemon.says("A notification did not get through", "opened")
+        await daemon.kill()
+    async with Receiver(port=port) as receiver:
+        async with sentinel(tmp_path, nobody, "--webhook", receiver.url, *QUICK):
+            arrival = await asyncio.wait_for(receiver.nth(0), 60)
+    assert (arrival.kind, f"event={arrival.id}" in line) == ("opened", True)
+
+
+def ids(headers: object) -> str:
+    return next(value for name, value in dict(headers).items() if name.lower() == "webhook-id")  # type: ignore[call-overload,no-any-return]
