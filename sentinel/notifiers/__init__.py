@@ -6,6 +6,7 @@ one file, one line here, one test file, one paragraph in the docs.
 
 from sentinel.notifiers.alertmanager import Alertmanager
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
+from sentinel.notifiers.discord import Discord
 from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.slack import Slack
 from sentinel.notifiers.slack_app import SlackApp
@@ -18,6 +19,7 @@ BY_NAME: dict[str, type[Notifier]] = {
     "webhook": Webhook,
     "slack": Slack,
     "slack_app": SlackApp,
+    "discord": Discord,
     "pagerduty": PagerDuty,
     "alertmanager": Alertmanager,
     "stdout": Stdout,

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
+import orjson
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from sentinel import __version__
@@ -29,7 +30,19 @@ from sentinel.notifiers.base import DeliveryError, Outcome
 from sentinel.notifiers.voice import Voice
 from sentinel.notifiers.wording import clean, cut
 
-__all__ = ["Answer", "HttpSettings", "check", "check_url", "exchange", "open_session", "redact", "retry_after"]
+__all__ = [
+    "Answer",
+    "HttpSettings",
+    "check",
+    "check_url",
+    "exchange",
+    "longest",
+    "open_session",
+    "redact",
+    "refused",
+    "retry_after",
+    "said",
+]
 
 MAX_ANSWER = 64 << 10
 MAX_WAIT = 3600.0
@@ -232,6 +245,21 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
     date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
     return min(max(date.timestamp() - now, 0.0), MAX_WAIT)
+
+
+def longest(header: str | None, body: Any, now: float) -> float | None:
+    """The longer of what header and body ask one to wait."""
+    waits = (retry_after(header, now), None if body is None else retry_after(str(body), now))
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def said(answer: Answer) -> dict[str, Any]:
+    """The object in an answer; an empty one if there is none."""
+    try:
+        found = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _error(outcome: Outcome, text: str, *, after: float | None = None, status: int | None = None) -> DeliveryError:

@@ -22,7 +22,7 @@ from sentinel.notifiers.wording import Story, clean, cut, rfc3339
 __all__ = ["PagerDuty"]
 
 _SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
-_ACTIONS = {"resolved": "resolve", "acknowledged": "acknowledge"}
+_ACTIONS = {Reason.RESOLVED: "resolve", Reason.ACKNOWLEDGED: "acknowledge"}
 _ITEMS = 50
 _ORPHANED = (
     "the alert was opened with a routing key that is no longer configured, and only that one can close it. Close it by "
@@ -44,7 +44,7 @@ class PagerDuty(HttpSettings):
     """
 
     kind: ClassVar[str] = "pagerduty"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
+    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason) - {Reason.DIGEST}
     pages: ClassVar[bool] = True
     groups: ClassVar[bool] = True
     rate: ClassVar[float] = 2.0
@@ -65,7 +65,7 @@ class PagerDuty(HttpSettings):
         incident = notification.incident
         if not incident.dedup_key:
             raise ValueError("an alert without a dedup key would be merged with others")
-        action = _ACTIONS.get(notification.reason.value, "trigger")
+        action = _ACTIONS.get(notification.reason, "trigger")
         document: dict[str, Any] = {"event_action": action, "dedup_key": cut(clean(incident.dedup_key), 255)}
         if action != "trigger":
             return Message(orjson.dumps(document))
@@ -130,6 +130,8 @@ def _details(story: Story) -> dict[str, Any]:
         "since": story.since,
         "status": story.status,
         "affected": cut(story.affected, 3000),
+        "notes": cut(story.notes, 3000),
+        "also": cut(story.also, 3000),
         "evidence": [cut(line, 500) for line in story.evidence[:_ITEMS]],
         "it_is_not": [cut(line, 500) for line in story.ruled_out[:_ITEMS]],
         "examples": [cut(line, 500) for line in story.examples[:_ITEMS]],

@@ -7,14 +7,14 @@ threaded later: only what is worth a message of its own is told. Source: referen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import aiohttp
 import orjson
 
 from sentinel.model import Notification, Reason, Secret, Severity
 from sentinel.notifiers.base import Attempt, Message, Outcome
-from sentinel.notifiers.http import HttpSettings, check, check_url, exchange, refused, retry_after
+from sentinel.notifiers.http import HttpSettings, check, check_url, exchange, longest, refused, said
 from sentinel.notifiers.slack_blocks import JSON, text_and_blocks
 
 __all__ = ["Slack"]
@@ -46,7 +46,7 @@ class Slack(HttpSettings):
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """Blocks with a text for notifications and screen readers; `minimal` is that text alone."""
         story = self.tell(notification)
-        document, truncated = text_and_blocks(notification, story, minimal=minimal)
+        document, truncated = text_and_blocks(story, minimal=minimal)
         return Message(orjson.dumps(document), truncated, story.failed_templates)
 
     async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
@@ -54,18 +54,9 @@ class Slack(HttpSettings):
         headers = {"content-type": JSON}
         answer = await exchange(session, self, self.url.reveal(), body=message.body, headers=headers)
         if answer.status == 429:
-            raise refused(Outcome.THROTTLED, answer, self, "too many messages", after=_wait(answer, attempt.now))
+            after = longest(answer.headers.get("Retry-After"), said(answer).get("retry_after"), attempt.now)
+            raise refused(Outcome.THROTTLED, answer, self, "too many messages", after=after)
         check(answer, self, attempt.now, _OUTCOMES)
         if answer.complete and answer.text.strip() != "ok":
             raise refused(Outcome.REJECTED_CONFIG, answer, self, f"not the answer of a Slack webhook: {answer.text}")
         return None
-
-
-def _wait(answer: Any, now: float) -> float | None:
-    """The longer of what header and body ask for."""
-    try:
-        said = orjson.loads(answer.body).get("retry_after")
-    except (orjson.JSONDecodeError, AttributeError):
-        said = None
-    waits = (retry_after(answer.headers.get("Retry-After"), now), retry_after(str(said), now))
-    return max((wait for wait in waits if wait is not None), default=None)

@@ -20,7 +20,7 @@ import orjson
 from sentinel.model import Notification, Reason, Secret, Severity
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
 from sentinel.notifiers.conversation import converse, worth_a_remark
-from sentinel.notifiers.http import Answer, HttpSettings, check, check_url, exchange, refused, retry_after
+from sentinel.notifiers.http import Answer, HttpSettings, check, check_url, exchange, refused, retry_after, said
 from sentinel.notifiers.slack_blocks import JSON, text_and_blocks, turn
 
 __all__ = ["SlackApp"]
@@ -93,8 +93,8 @@ class SlackApp(HttpSettings):
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """The message as it shall stand, and the line for its thread; `minimal` is plain text without metadata."""
         incident, story = notification.incident, self.tell(notification)
-        parent, truncated = text_and_blocks(notification, story, minimal=minimal)
-        reply = {"text": turn(notification, story), "reply_broadcast": self._broadcasts(notification)}
+        parent, truncated = text_and_blocks(story, minimal=minimal)
+        reply = {"text": turn(story), "reply_broadcast": self._broadcasts(notification)}
         mark = {"key": incident.dedup_key[:255], "incident": incident.id, "seq": incident.sequence}
         if not minimal:
             parent["metadata"] = {"event_type": "sentinel_incident", "event_payload": mark}
@@ -126,8 +126,8 @@ class _Chat:
 
     async def post(self) -> str:
         silent = {"unfurl_links": False, "unfurl_media": False}
-        said = await self._say("chat.postMessage", {"channel": self._settings.channel, **self._parent, **silent})
-        return f"{said['channel']}:{said['ts']}"
+        made = await self._say("chat.postMessage", {"channel": self._settings.channel, **self._parent, **silent})
+        return f"{made['channel']}:{made['ts']}"
 
     async def edit(self, ref: str) -> bool:
         channel, _, ts = ref.partition(":")
@@ -163,9 +163,9 @@ class _Chat:
         found: list[dict[str, Any]] = []
         query = {**query, "include_all_metadata": "true", "limit": "50"}
         for _ in range(_PAGES):
-            said = await self._ask(f"{method}?{urlencode(query)}", None, _UNSEEN)
-            found += said.get("messages", [])
-            cursor = (said.get("response_metadata") or {}).get("next_cursor")
+            page = await self._ask(f"{method}?{urlencode(query)}", None, _UNSEEN)
+            found += page.get("messages", [])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 break
             query["cursor"] = cursor
@@ -185,10 +185,10 @@ class _Chat:
         url = f"{settings.url.rstrip('/')}/{method}"
         answer = await exchange(self._session, settings, url, body=body, headers=headers, method=verb)
         check(answer, settings, now)
-        said = _parsed(answer)
-        if said.get("ok") is True:
-            return said
-        word = str(said.get("error") or "")
+        found = said(answer)
+        if found.get("ok") is True:
+            return found
+        word = str(found.get("error") or "")
         if word in empty:
             return {}
         raise self._refusal(answer, word)
@@ -202,14 +202,6 @@ class _Chat:
             outcome, text = _OUTCOMES.get(word, Outcome.REJECTED_PAYLOAD), f"Slack says {word}"
         after = retry_after(answer.headers.get("Retry-After"), self._attempt.now)
         return refused(outcome, answer, self._settings, text, after=after)
-
-
-def _parsed(answer: Answer) -> dict[str, Any]:
-    try:
-        said = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _payload(message: dict[str, Any]) -> dict[str, Any]:

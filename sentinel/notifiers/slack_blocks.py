@@ -9,32 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sentinel.model import Notification, Reason, Severity
 from sentinel.notifiers.wording import Link, Story, cut
 
 __all__ = ["JSON", "escape", "text_and_blocks", "turn"]
 
 JSON = "application/json; charset=utf-8"
-_SIGNS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
 
 
-def text_and_blocks(
-    notification: Notification, story: Story, *, minimal: bool = False
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def text_and_blocks(story: Story, *, minimal: bool = False) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The arguments `text` and `blocks` of a message, and what was cut; `minimal` is the text alone."""
-    sign = _sign(notification)
-    parts = (f"{sign} {story.title}: {story.status}.", story.summary, story.first_action)
+    parts = (f"{story.sign} {story.title}: {story.status}.", story.summary, story.first_action)
     text, cut_text = escape(" ".join(part for part in parts if part), 3000)
     document: dict[str, Any] = {"text": text}
     truncated = {"text"} if cut_text else set()
     if not minimal:
-        document["blocks"] = list(_blocks(story, sign, truncated))
+        document["blocks"] = list(_blocks(story, truncated))
     return document, tuple(sorted(truncated))
 
 
-def turn(notification: Notification, story: Story) -> str:
+def turn(story: Story) -> str:
     """One line on what has changed, for below a message that says the rest."""
-    line = f"{_sign(notification)} {story.status}. {story.eta or story.summary}"
+    line = f"{story.sign} {story.status}. {story.eta or story.summary}"
     return escape(line, 2900)[0]
 
 
@@ -56,14 +51,9 @@ def escape(text: str, limit: int) -> tuple[str, bool]:
     return "".join(taken), False
 
 
-def _sign(notification: Notification) -> str:
-    over = notification.reason is Reason.RESOLVED
-    return "✅" if over else _SIGNS[notification.incident.severity]
-
-
-def _blocks(story: Story, sign: str, truncated: set[str]) -> Iterator[dict[str, Any]]:
+def _blocks(story: Story, truncated: set[str]) -> Iterator[dict[str, Any]]:
     """At most eight blocks and 9,800 characters, within every limit of its kind."""
-    header = f"{sign} {story.title}"
+    header = f"{story.sign} {story.title}"
     if len(header) > 150:
         truncated.add("title")
     yield {"type": "header", "text": {"type": "plain_text", "text": cut(header, 150), "emoji": True}}

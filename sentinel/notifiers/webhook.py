@@ -35,14 +35,14 @@ from sentinel.model import (
 from sentinel.notifiers.alerts import group as alert_group
 from sentinel.notifiers.base import Attempt, Message
 from sentinel.notifiers.http import HttpSettings, check, check_url, exchange
-from sentinel.notifiers.wording import Story, clean, rfc3339, shorten
+from sentinel.notifiers.wording import Story, clean, rfc3339, shorten, title
 
 __all__ = ["Webhook", "sign"]
 
 LIMIT = 20_000
 _ITEMS = 20
-_TYPES = {Reason.REPEATED: "incident.reminder"}
-_SHED = ("examples", "evidence", "ruled_out", "affected")
+_TYPES = {Reason.REPEATED: "incident.reminder", Reason.DIGEST: "digest"}
+_SHED = ("examples", "evidence", "ruled_out", "affected", "related", "context")
 _OURS = frozenset({"content-type", "content-length", "host", "webhook-id", "webhook-timestamp", "webhook-signature"})
 
 
@@ -183,16 +183,25 @@ def _incident(notification: Notification, story: Story) -> dict[str, Any]:
         "since": rfc3339(finding.since),
         "opened_at": rfc3339(incident.opened),
         "updated_at": rfc3339(incident.updated),
-        "acknowledged_at": None,
+        "acknowledged_at": rfc3339(incident.acknowledged),
+        "acknowledged_by": _short(incident.acknowledged_by) or None,
         "resolved_at": rfc3339(incident.resolved),
+        "resolved_by": _short(incident.resolved_by) or None,
         "duration_seconds": round((incident.resolved or notification.time) - incident.opened, 3),
         "rule": _short(finding.source),
         "group": {"target": _short(incident.target)},
-        "flapping": False,
+        "flapping": incident.flapping,
+        "context": [_short(text) for text in incident.context[-_ITEMS:]],
+        "related": [_related(other) for other in notification.related[:_ITEMS]],
         "occurrences": incident.occurrences,
         "url": links.get("Incident"),
         "runbook_url": links.get("Runbook"),
     }
+
+
+def _related(other: Incident) -> dict[str, str]:
+    name = shorten(title(other), 600)
+    return {"id": other.id, "ref": other.ref, "title": name, "severity": other.severity.name.lower()}
 
 
 def _alert(incident: Incident) -> dict[str, Any]:
@@ -244,6 +253,10 @@ def _reason(notification: Notification) -> str:
             return "all_resolved"
         case Reason.REPEATED:
             return "reminder"
+        case Reason.ACKNOWLEDGED:
+            return "manual"
+        case Reason.DIGEST:
+            return "digest"
         case Reason.UPDATED if before in (None, notification.incident.severity):
             return "changed"
         case _:

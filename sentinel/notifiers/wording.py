@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import fmean
@@ -24,6 +24,7 @@ __all__ = [
     "clock_time",
     "cut",
     "duration",
+    "fitting",
     "headline",
     "plain",
     "rfc3339",
@@ -42,9 +43,15 @@ TITLES = {
     "unreachable": "Unreachable",
     "frozen": "Server frozen",
     "latency": "Slow server",
+    "memory": "Memory running out",
+    "client_buffers": "Client buffers piling up",
+    "failover": "Failover not followed",
+    "idle_spin": "Workers spinning idle",
+    "change": "Change",
     "backlog": "Queue backlog",
     "stall": "Queue stalled",
     "lost_workers": "Workers lost",
+    "digest": "What would have been told",
 }
 """What each cause is called; a name that is not here is spelled out."""
 
@@ -81,6 +88,12 @@ class Story:
     ruled_out: tuple[str, ...]
     examples: tuple[str, ...]
     ref: str
+    sign: str = ""
+    """One character for how bad it is, for chats."""
+    notes: str = ""
+    """What else a reader should know: a deploy, a silence that ended."""
+    also: str = ""
+    """Other incidents of the target that are told by this message and by none of their own."""
     links: tuple[Link, ...] = ()
     failed_templates: tuple[str, ...] = ()
     """Templates in whose place the built-in words stand."""
@@ -94,6 +107,8 @@ class Story:
             ("Who", self.culprit),
             ("Since", self.since),
             ("Affected", self.affected),
+            ("Note", self.notes),
+            ("Also", self.also),
         )
         return tuple((label, text) for label, text in parts if text)
 
@@ -115,6 +130,9 @@ def tell(notification: Notification) -> Story:
         ruled_out=tuple(clean(cut(why, 500)) for why in finding.ruled_out[:_MOST]),
         examples=_examples(finding.culprit) if finding.culprit else (),
         ref=incident.ref,
+        sign=_sign(notification),
+        notes=" ".join(clean(cut(text, 500)) for text in incident.context[-_MOST:]),
+        also=", ".join(f"{title(other)} ({other.severity.name.lower()})" for other in notification.related[:_MOST]),
     )
 
 
@@ -126,6 +144,22 @@ def plain(story: Story) -> str:
     lists = (("Evidence:", story.evidence), ("Not:", story.ruled_out), ("Examples:", story.examples))
     tail = [line for name, items in lists if items for line in (name, *(f"  {item}" for item in items))]
     return "\n".join(line for line in head + tail if line)
+
+
+def fitting(lines: Iterable[str], limit: int, size: Callable[[str], int] = len) -> tuple[str, bool]:
+    """As many whole lines as fit into a limit, and whether some were left out.
+
+    >>> fitting(["one", "two", "three"], 8)
+    ('one\\ntwo', True)
+    """
+    taken: list[str] = []
+    left = limit + 1
+    for line in lines:
+        left -= size(line) + 1
+        if left < 0:
+            return "\n".join(taken), True
+        taken.append(line)
+    return "\n".join(taken), False
 
 
 def headline(story: Story) -> str:
@@ -239,15 +273,34 @@ def _utc(time: float) -> datetime | None:
 def _status(notification: Notification) -> str:
     incident, before = notification.incident, notification.previous_severity
     severity, age = incident.severity.name.lower(), duration(notification.time - incident.opened)
+    flapping = ", flapping" if incident.flapping else ""
+    in_hand = f", acknowledged{_by(incident.acknowledged_by)}" if incident.acknowledged is not None else ""
     match notification.reason:
+        case Reason.DIGEST:
+            return f"shadow mode, the last {age}"
         case Reason.RESOLVED:
-            return f"resolved after {duration((incident.resolved or notification.time) - incident.opened)}"
+            lasted = duration((incident.resolved or notification.time) - incident.opened)
+            return f"resolved{_by(incident.resolved_by)} after {lasted}"
+        case Reason.ACKNOWLEDGED:
+            return f"acknowledged{_by(incident.acknowledged_by)}, {severity}{flapping} for {age}"
         case Reason.REPEATED:
-            return f"still {severity} after {age}"
+            return f"still {severity}{flapping} after {age}{in_hand}"
         case Reason.UPDATED:
-            return f"{severity}{_was(before, incident.severity)}, for {age}"
+            return f"{severity}{_was(before, incident.severity)}{flapping}, for {age}{in_hand}"
         case _:
-            return f"{severity}{_was(before, incident.severity)}"
+            return f"{severity}{_was(before, incident.severity)}{flapping}"
+
+
+def _by(person: str) -> str:
+    return f" by {clean(person, 100)}" if person else ""
+
+
+_SIGNS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
+
+
+def _sign(notification: Notification) -> str:
+    special = {Reason.RESOLVED: "✅", Reason.DIGEST: "📋", Reason.ACKNOWLEDGED: "👀"}
+    return special.get(notification.reason) or _SIGNS[notification.incident.severity]
 
 
 def _was(before: Severity | None, now: Severity) -> str:

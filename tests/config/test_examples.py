@@ -19,6 +19,7 @@ EXAMPLES = sorted((CONFIG / "examples").glob("*.yaml"))
 ENVIRONMENT = {
     "ALERTMANAGER_AUTHORIZATION": "Bearer t",
     "ALERTMANAGER_TOKEN": "t",
+    "DISCORD_WEBHOOK_URL": "https://discord.com/api/webhooks/1/x",
     "HOME": "/home/s",
     "ENCODING_SLACK_URL": "https://hooks.slack.com/services/T0/B0/x",
     "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",

@@ -16,6 +16,7 @@ from sentinel.notifiers import BY_NAME, Attempt, DeliveryError, Notifier, Outcom
 from sentinel.notifiers.http import open_session
 from tests.notifiers.fakes import ROUTING_KEY, Fake, FakePagerDuty, FakeSlack, serving
 from tests.notifiers.fakes.alertmanager import FakeAlertmanager
+from tests.notifiers.fakes.discord import FakeDiscord
 from tests.notifiers.fakes.slack_app import TOKEN, FakeSlackApp
 from tests.notifiers.stories import NOON, enormous, leak, notification
 
@@ -24,6 +25,7 @@ FAKES: dict[str, Callable[[], Fake]] = {
     "webhook": Fake,
     "slack": FakeSlack,
     "slack_app": FakeSlackApp,
+    "discord": FakeDiscord,
     "pagerduty": FakePagerDuty,
     "alertmanager": FakeAlertmanager,
 }
@@ -40,6 +42,9 @@ MAKE: dict[str, Callable[[str], Notifier]] = {
     ),
     "alertmanager": lambda url: BY_NAME["alertmanager"](
         urls=(url.replace("/hook/TOKEN-in-the-path", ""),), authorization=Secret("Bearer hunter2-hunter2")
+    ),
+    "discord": lambda url: BY_NAME["discord"](
+        url=Secret(url.replace("/hook/TOKEN-in-the-path", "/api/webhooks/1234567890/TOKEN-in-the-path"))
     ),
     "stdout": lambda url: BY_NAME["stdout"](),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -93,3 +94,25 @@ def test_a_cause_without_a_title_is_spelled_from_its_name() -> None:
 def test_every_cause_of_the_first_round_has_a_title() -> None:
     causes = "leak exhaustion flood churn refused unreachable frozen latency backlog stall lost_workers"
     assert set(causes.split()) <= set(TITLES)
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes", "status"),
+    [
+        (Reason.ACKNOWLEDGED, {"acknowledged": NOON, "acknowledged_by": "ada"}, "acknowledged by ada, warning for 1 h"),
+        (Reason.UPDATED, {"acknowledged": NOON, "acknowledged_by": "ada"}, "warning, for 1 h, acknowledged by ada"),
+        (Reason.UPDATED, {"flapping": True}, "warning, flapping, for 1 h"),
+        (Reason.RESOLVED, {"resolved": NOON + 3600, "resolved_by": "bo"}, "resolved by bo after 1 h"),
+        (Reason.DIGEST, {}, "shadow mode, the last 1 h"),
+    ],
+)
+def test_the_status_says_who_has_it_in_hand(reason: Reason, changes: Any, status: str) -> None:
+    assert tell(notification(reason, leak(**changes), time=NOON + 3600)).status == status
+
+
+def test_what_else_a_reader_should_know_and_what_is_told_along_are_lines_of_their_own() -> None:
+    incident = leak(context=("A deploy of 4.2 ended at 11:50.", "A silence of ada ended."))
+    other = leak(cause="stall", subject="encode", severity=Severity.CRITICAL)
+    text = plain(tell(notification(incident=incident, related=(other,))))
+    assert "Note: A deploy of 4.2 ended at 11:50. A silence of ada ended." in text
+    assert "Also: Queue stalled of encode on redis-a (critical)" in text
