@@ -13,15 +13,20 @@ from typing import Any
 from sentinel.model import Finding, Poll
 from sentinel.pipeline.diagnosis.backlog import Backlog
 from sentinel.pipeline.diagnosis.base import Cause, View
+from sentinel.pipeline.diagnosis.change import Change
 from sentinel.pipeline.diagnosis.churn import Churn
+from sentinel.pipeline.diagnosis.client_buffers import ClientBuffers
 from sentinel.pipeline.diagnosis.clock_skew import ClockSkew
 from sentinel.pipeline.diagnosis.exhaustion import Exhaustion
 from sentinel.pipeline.diagnosis.failing_jobs import FailingJobs
+from sentinel.pipeline.diagnosis.failover import Failover
 from sentinel.pipeline.diagnosis.flood import Flood
 from sentinel.pipeline.diagnosis.frozen import Frozen
+from sentinel.pipeline.diagnosis.idle_spin import IdleSpin
 from sentinel.pipeline.diagnosis.latency import Latency
 from sentinel.pipeline.diagnosis.leak import Leak
 from sentinel.pipeline.diagnosis.lost_workers import LostWorkers
+from sentinel.pipeline.diagnosis.memory import Memory
 from sentinel.pipeline.diagnosis.missed_heartbeats import MissedHeartbeats
 from sentinel.pipeline.diagnosis.refused import Refused
 from sentinel.pipeline.diagnosis.stall import Stall
@@ -39,14 +44,19 @@ BY_NAME: dict[str, type[Any]] = {
         Flood,
         Exhaustion,
         Refused,
+        Failover,
+        Memory,
+        ClientBuffers,
         Churn,
         Latency,
+        IdleSpin,
         Stall,
         Backlog,
         FailingJobs,
         LostWorkers,
         ClockSkew,
         MissedHeartbeats,
+        Change,
     )
 }
 """The causes, in the order in which they are judged."""

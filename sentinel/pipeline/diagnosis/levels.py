@@ -76,6 +76,6 @@ class Held:
             self.since = None
         return self.since
 
-    def lasted(self, now: float, seconds: Seconds) -> bool:
-        """Whether it has held for that long."""
-        return self.since is not None and now - self.since >= seconds
+    def lasted(self, seconds: Seconds) -> bool:
+        """Whether it has held for that long, up to when it was last seen to hold."""
+        return self.since is not None and self.last - self.since >= seconds

@@ -143,7 +143,7 @@ class Unreachable:
         if view.value("redis_dial_seconds") is not None or reason == "full" or reason in _NOT_OURS:
             self._dials = Held()
         since = self._dials.take(bool(reason), view.now, gap=self.for_)
-        if since is None or not self._dials.lasted(view.now, self.for_) or not reason:
+        if since is None or not self._dials.lasted(self.for_) or not reason:
             return
         what, action = _WORDS.get(reason, _UNKNOWN)
         yield Finding(

@@ -46,7 +46,7 @@ def size(value: float) -> str:
     """
     for unit, bytes_ in _SIZES:
         if value >= bytes_:
-            return f"{value / bytes_:.3g} {unit}"
+            return f"{value / bytes_:,.0f} {unit}" if value >= 100 * bytes_ else f"{value / bytes_:.3g} {unit}"
     return f"{value:.0f} B"
 
 
