@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from detectors.base import Seconds
 
 __all__ = [
+    "ComponentStatus",
     "Culprit",
     "Eta",
     "Event",
@@ -25,6 +26,7 @@ __all__ = [
     "Labels",
     "Notification",
     "Poll",
+    "PublicUpdate",
     "Reason",
     "Recording",
     "Sample",
@@ -32,6 +34,7 @@ __all__ = [
     "Secret",
     "Series",
     "Severity",
+    "Stage",
     "Told",
     "fingerprint",
     "labels",
@@ -238,6 +241,44 @@ class Reason(enum.StrEnum):
     """What would have been told but for shadow mode: an incident of its own sort, never resolved."""
 
 
+class Stage(enum.StrEnum):
+    """Where a public incident is; `identified` is left to people."""
+
+    INVESTIGATING = "investigating"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+class ComponentStatus(enum.IntEnum):
+    """What customers notice of a component, in order of how bad it is."""
+
+    OPERATIONAL = 0
+    DEGRADED = 1
+    PARTIAL = 2
+    MAJOR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PublicUpdate:
+    """What a status page is told, in words for customers: nothing else of an incident may reach one.
+
+    Source: reference/delivery.md 5, the neutral model.
+    """
+
+    stage: Stage
+    title: str
+    message: str
+    components: tuple[tuple[str, ComponentStatus], ...]
+    """By the page's own ids, or whatever the page knows its components by."""
+    started: float
+    notify: bool = False
+    """Whether subscribers get a mail."""
+    draft: bool = False
+    """Keep it from the public, on pages that can."""
+    components_only: bool = False
+    """Change the components and make no incident."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """Something that one destination of one receiver is to be told."""
@@ -253,6 +294,8 @@ class Notification:
     previous_severity: Severity | None = field(default=None)
     related: tuple[Incident, ...] = ()
     """Others of the same target that are told by this message and by none of their own."""
+    public: PublicUpdate | None = None
+    """For status pages: all that they are told."""
 
 
 @dataclass(frozen=True, slots=True)

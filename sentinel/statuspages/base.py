@@ -1,0 +1,189 @@
+"""How a public incident is made once, kept current, left alone when a person takes over, and never made twice.
+
+A status page is a notifier: it is told a `Notification`, of which it looks at `public` alone. What it made is kept in
+the reference: the page's id for it, the newest update that is ours, and the components that we changed. If the page
+shows a newer update than ours, a person is at work, and nothing more is written: hands off.
+
+Knows the life of a public incident on any page. Must not know any vendor, nor when something is published
+(`sentinel.pipeline.publishing`). Source: reference/delivery.md 5.11 (create protocol) and 8 (life, hands off).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from sentinel.model import ComponentStatus, Notification, PublicUpdate, Seconds, Stage
+from sentinel.notifiers.base import Attempt, Message
+
+__all__ = ["LIST_LAG", "Kept", "Page", "Remote", "decoded", "encoded", "publish"]
+
+DOUBLE = "This was reported twice. Please see the other report."
+LIST_LAG: Seconds = 2.0
+"""A list may not yet show what was made just before: it is asked again after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Our memory of what we made on a page; its JSON is the reference that delivery keeps."""
+
+    id: str = ""
+    """The page's id of the incident; empty where only components were changed."""
+    mark: str = ""
+    """The newest update that is ours."""
+    components: Mapping[str, int] = field(default_factory=dict)
+    """What we set, by component."""
+    hands_off: bool = False
+    """A person has taken over."""
+
+    def text(self) -> str:
+        """As a reference."""
+        return orjson.dumps([self.id, self.mark, self.components, self.hands_off]).decode()
+
+    @classmethod
+    def of(cls, ref: str) -> Kept:
+        """Back from a reference."""
+        return cls(*orjson.loads(ref))
+
+
+class Remote(NamedTuple):
+    """A public incident as the page shows it."""
+
+    id: str
+    mark: str
+    """Names its newest update, or the state of all of it where updates have no names."""
+    text: str = ""
+    """Of the newest update."""
+    open: bool = True
+
+
+class Page(Protocol):
+    """One update on one page. Every call may raise DeliveryError."""
+
+    async def find(self, update: PublicUpdate) -> Sequence[Remote]:
+        """Our open incidents of this key, oldest first. A list that fails must raise, never come back empty."""
+
+    async def read(self, remote: str) -> Remote | None:
+        """The incident with this id; None if somebody deleted it."""
+
+    async def create(self, update: PublicUpdate) -> Remote:
+        """Make the incident with its first update, and set its components."""
+
+    async def append(self, remote: str, update: PublicUpdate) -> Remote:
+        """Add an update, and set its components."""
+
+    async def component(self, component: str) -> ComponentStatus | None:
+        """What the page says of a component now; None where it cannot say."""
+
+    async def set_component(self, component: str, status: ComponentStatus) -> None:
+        """Change a component alone."""
+
+
+async def publish(page: Page, update: PublicUpdate, attempt: Attempt) -> str | None:
+    """Tell a page one update. Gives the new reference."""
+    kept = Kept.of(attempt.ref) if attempt.ref else None
+    if kept is not None and kept.hands_off:
+        return None
+    if update.components_only:
+        return await _components_only(page, update, kept or Kept())
+    if kept is None:
+        return await _begin(page, update, attempt)
+    return await _go_on(page, update, kept, attempt)
+
+
+async def _begin(page: Page, update: PublicUpdate, attempt: Attempt) -> str | None:
+    """Make it, unless an earlier try did. A resolve of what was never made is no reason to make it."""
+    found = await page.find(update) if attempt.unsure_since is not None else []
+    if attempt.unsure_since is not None and not found:
+        await asyncio.sleep(LIST_LAG)
+        found = await page.find(update)
+    if not found:
+        if update.stage is Stage.RESOLVED:
+            return None
+        return _kept(await page.create(update), update).text()
+    for double in found[1:]:
+        await page.append(double.id, replace(update, stage=Stage.RESOLVED, message=DOUBLE, notify=False))
+    if found[0].text == update.message:
+        return _kept(found[0], update).text()
+    return _kept(await page.append(found[0].id, update), update).text()
+
+
+async def _go_on(page: Page, update: PublicUpdate, kept: Kept, attempt: Attempt) -> str | None:
+    remote = await page.read(kept.id)
+    if remote is None or not remote.open:
+        return Kept(kept.id, kept.mark, {}, hands_off=True).text()
+    if remote.mark != kept.mark:
+        if attempt.unsure_since is None or remote.text != update.message:
+            return Kept(kept.id, kept.mark, {}, hands_off=True).text()
+        return _kept(remote, update).text()  # the try before this one got through
+    ours = await _ours(page, update, kept)
+    return _kept(await page.append(kept.id, ours), ours).text()
+
+
+async def _components_only(page: Page, update: PublicUpdate, kept: Kept) -> str:
+    ours = await _ours(page, update, kept)
+    for component, status in ours.components:
+        await page.set_component(component, status)
+    return _kept(Remote("", ""), ours).text()
+
+
+async def _ours(page: Page, update: PublicUpdate, kept: Kept) -> PublicUpdate:
+    """With those of its components that still say what we set. Ones that we did not set are only made worse."""
+    wanted = []
+    for component, status in update.components:
+        now, set_before = await page.component(component), kept.components.get(component)
+        if set_before is None:
+            if now is None or status > now:
+                wanted.append((component, status))
+        elif now is None or now == set_before:
+            wanted.append((component, status))
+    return replace(update, components=tuple(wanted))
+
+
+def _kept(remote: Remote, update: PublicUpdate) -> Kept:
+    return Kept(remote.id, remote.mark, {name: int(status) for name, status in update.components})
+
+
+def encoded(notification: Notification) -> Message:
+    """What a page needs of a notification, as the body that delivery hands to `notify`.
+
+    Raises:
+        ValueError: it is not for status pages.
+    """
+    update, incident = notification.public, notification.incident
+    if update is None:
+        raise ValueError("a status page is told public updates only")
+    document = {
+        "key": incident.dedup_key,
+        "incident": incident.id,
+        "ref": incident.ref,
+        "stage": update.stage.value,
+        "title": update.title,
+        "message": update.message,
+        "components": [[name, int(status)] for name, status in update.components],
+        "started": update.started,
+        "notify": update.notify,
+        "draft": update.draft,
+        "components_only": update.components_only,
+    }
+    return Message(orjson.dumps(document))
+
+
+def decoded(message: Message) -> tuple[PublicUpdate, dict[str, Any]]:
+    """Back from the body: the update, and `key`, `incident` and `ref` of what it is about."""
+    document: dict[str, Any] = orjson.loads(message.body)
+    update = PublicUpdate(
+        stage=Stage(document["stage"]),
+        title=document["title"],
+        message=document["message"],
+        components=tuple((name, ComponentStatus(status)) for name, status in document["components"]),
+        started=document["started"],
+        notify=document["notify"],
+        draft=document["draft"],
+        components_only=document["components_only"],
+    )
+    return update, document

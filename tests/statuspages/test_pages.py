@@ -1,0 +1,294 @@
+"""Every status page, against its strict double: made once, kept current, ended, and left alone once a person writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import sentinel.statuspages.base
+from sentinel.model import (
+    ComponentStatus,
+    Finding,
+    Incident,
+    IncidentState,
+    Notification,
+    PublicUpdate,
+    Reason,
+    Secret,
+    Severity,
+    Stage,
+)
+from sentinel.notifiers.base import Attempt, DeliveryError, Outcome
+from sentinel.notifiers.http import open_session
+from sentinel.statuspages import BY_NAME
+from sentinel.statuspages.better_stack import BetterStack
+from sentinel.statuspages.cachet import Cachet
+from sentinel.statuspages.incident_io import IncidentIo
+from sentinel.statuspages.instatus import Instatus
+from sentinel.statuspages.statuspage import Statuspage
+from tests.notifiers.fakes import serving
+from tests.statuspages.fakes import (
+    KEY,
+    FakeBetterStack,
+    FakeCachet,
+    FakeIncidentIo,
+    FakeInstatus,
+    FakePage,
+    FakeStatuspage,
+)
+
+NOW = 1764000000.0
+FAKES: dict[str, type[FakePage]] = {
+    "statuspage": FakeStatuspage,
+    "instatus": FakeInstatus,
+    "better_stack": FakeBetterStack,
+    "incident_io": FakeIncidentIo,
+    "cachet": FakeCachet,
+}
+SEARCHED = tuple(kind for kind in FAKES if kind != "incident_io")
+"""Pages without idempotency, on which what was made has to be looked for."""
+
+
+@pytest.fixture(autouse=True)
+def _no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentinel.statuspages.base, "LIST_LAG", 0.0)
+
+
+def settings(kind: str, url: str) -> Any:
+    match kind:
+        case "statuspage":
+            return Statuspage(page="pg1", api_key=Secret(KEY), url=url)
+        case "instatus":
+            return Instatus(page="pg1", api_key=Secret(KEY), url=url)
+        case "better_stack":
+            return BetterStack(page="77", token=Secret(KEY), url=url)
+        case "incident_io":
+            return IncidentIo(page="pg1", api_key=Secret(KEY), url=url)
+    return Cachet(url=url, token=Secret(KEY))
+
+
+@dataclass
+class Told:
+    """A page of ours and the double behind it; the reference is kept as delivery keeps it."""
+
+    page: Any
+    fake: Any
+    ref: str | None = None
+
+    async def tell(
+        self, stage: Stage, *, unsure: float | None = None, event: str = "msg_1", **changes: Any
+    ) -> str | None:
+        message = self.page.message(notification(stage, **changes))
+        async with open_session(self.page) as session:
+            ref = await self.page.notify(session, message, Attempt(event, NOW, self.ref, unsure))
+        self.ref = ref or self.ref
+        return self.ref
+
+    @property
+    def only(self) -> str:
+        """The id of the one incident that is there."""
+        (identity,) = self.fake.incidents
+        return str(identity)
+
+
+def notification(stage: Stage, **changes: Any) -> Notification:
+    over = stage is Stage.RESOLVED
+    finding = Finding("main", "stall", "cause", Severity.CRITICAL, NOW, True, "41 jobs wait in encode on redis-a:6379")
+    incident = Incident(
+        "01K" + "0" * 23,
+        "sentinel:prod:abc",
+        "main",
+        "stall",
+        "encode",
+        Severity.CRITICAL,
+        IncidentState.OPEN,
+        NOW,
+        NOW,
+        finding,
+    )
+    status = ComponentStatus.OPERATIONAL if over else ComponentStatus.PARTIAL
+    update = PublicUpdate(stage, "Delayed jobs", f"Text for {stage}.", (("1001", status),), NOW)
+    public = PublicUpdate(**{**{name: getattr(update, name) for name in PublicUpdate.__slots__}, **changes})
+    reason = Reason.RESOLVED if over else Reason.OPENED
+    return Notification("page", "page/x", reason, incident, NOW, "msg_1", public=public)
+
+
+@asynccontextmanager
+async def served(kind: str) -> AsyncIterator[Told]:
+    async with serving(FAKES[kind]()) as fake:
+        yield Told(settings(kind, fake.url), fake)
+
+
+@pytest.fixture(params=list(FAKES))
+async def told(request: pytest.FixtureRequest) -> AsyncIterator[Told]:
+    async with served(request.param) as found:
+        yield found
+
+
+@pytest.fixture(params=SEARCHED)
+async def searched(request: pytest.FixtureRequest) -> AsyncIterator[Told]:
+    async with served(request.param) as found:
+        yield found
+
+
+def test_every_page_has_a_double() -> None:
+    assert FAKES.keys() == BY_NAME.keys()
+
+
+async def test_it_is_made_once_kept_current_and_ended(told: Told) -> None:
+    for stage in (Stage.INVESTIGATING, Stage.MONITORING, Stage.INVESTIGATING, Stage.RESOLVED):
+        await told.tell(stage)
+    stages = told.fake.stages(told.only)
+    assert len(stages) == 4
+    assert stages[-1] == "resolved"
+    assert told.fake.mails == 0
+
+
+async def test_subscribers_get_a_mail_only_where_it_was_asked_for(told: Told) -> None:
+    await told.tell(Stage.INVESTIGATING, notify=True)
+    assert told.fake.mails == 1
+
+
+async def test_nothing_but_the_public_text_goes_out(told: Told) -> None:
+    await told.tell(Stage.INVESTIGATING)
+    assert not any("encode" in str(body) or "redis-a" in str(body) for body in told.fake.accepted)
+
+
+async def test_what_was_made_before_the_answer_was_lost_is_found_and_not_made_again(told: Told) -> None:
+    told.fake.modes.append("reset after")
+    with pytest.raises(DeliveryError):
+        await told.tell(Stage.INVESTIGATING)
+    await told.tell(Stage.INVESTIGATING, unsure=NOW - 1)
+    assert told.fake.stages(told.only) == told.fake.stages(told.only)[:1]
+    await told.tell(Stage.RESOLVED)
+    assert told.fake.stages(told.only)[-1] == "resolved"
+
+
+async def test_of_two_that_were_made_the_older_is_kept_and_the_other_ended(searched: Told) -> None:
+    for _ in range(2):
+        searched.fake.modes.append("reset after")
+        with pytest.raises(DeliveryError):
+            await searched.tell(Stage.INVESTIGATING)
+    await searched.tell(Stage.INVESTIGATING, unsure=NOW - 1)
+    older, younger = sorted(searched.fake.incidents, key=int)
+    assert searched.fake.stages(younger)[-1] == "resolved"
+    assert searched.fake.stages(older)[-1] != "resolved"
+
+
+async def test_where_the_list_fails_nothing_is_made(searched: Told) -> None:
+    searched.fake.modes.append(503)
+    with pytest.raises(DeliveryError):
+        await searched.tell(Stage.INVESTIGATING, unsure=NOW - 1)
+    assert searched.fake.incidents == {}
+
+
+async def test_a_list_that_is_no_list_makes_nothing(searched: Told) -> None:
+    searched.fake.modes.append((200, {"Content-Type": "text/html"}, "<html>a portal</html>"))
+    with pytest.raises(DeliveryError) as failed:
+        await searched.tell(Stage.INVESTIGATING, unsure=NOW - 1)
+    assert failed.value.outcome is Outcome.REJECTED_CONFIG
+    assert searched.fake.incidents == {}
+
+
+async def test_a_resolve_of_what_was_never_made_makes_nothing(told: Told) -> None:
+    await told.tell(Stage.RESOLVED)
+    assert (told.fake.incidents, told.ref) == ({}, None)
+
+
+async def test_once_a_person_wrote_nothing_more_is_written(told: Told) -> None:
+    await told.tell(Stage.INVESTIGATING)
+    told.fake.person_edits(told.only)
+    before = len(told.fake.accepted)
+    await told.tell(Stage.MONITORING)
+    await told.tell(Stage.RESOLVED)
+    assert len(told.fake.accepted) == before
+
+
+async def test_once_a_person_deleted_it_nothing_is_made_anew(told: Told) -> None:
+    await told.tell(Stage.INVESTIGATING)
+    told.fake.person_deletes(told.only)
+    await told.tell(Stage.MONITORING)
+    assert told.fake.incidents == {}
+
+
+async def test_an_update_whose_answer_was_lost_is_not_taken_for_a_person(told: Told) -> None:
+    await told.tell(Stage.INVESTIGATING)
+    message = told.page.message(notification(Stage.MONITORING))
+    writes = len(told.fake.accepted)
+    while len(told.fake.accepted) == writes:  # reads first: the one that writes is the one whose answer is lost
+        told.fake.modes.extend([*reads_before(told), "reset after"])
+        async with open_session(told.page) as session:
+            with pytest.raises(DeliveryError):
+                await told.page.notify(session, message, Attempt("msg_2", NOW, told.ref, None))
+    await told.tell(Stage.MONITORING, unsure=NOW - 1, event="msg_2")
+    assert len(told.fake.stages(told.only)) == 2
+    await told.tell(Stage.RESOLVED)
+    assert told.fake.stages(told.only)[-1] == "resolved"
+
+
+def reads_before(told: Told) -> list[None]:
+    """Well-behaved answers to the reads that come before a page's update is written."""
+    kind = told.page.kind
+    return [None] * {"statuspage": 2, "instatus": 1, "better_stack": 2, "incident_io": 2, "cachet": 2}[kind]
+
+
+async def test_a_wrong_key_is_told_without_showing_it(told: Told) -> None:
+    told.fake.secret = (told.fake.secret[0], "another")
+    with pytest.raises(DeliveryError) as failed:
+        await told.tell(Stage.INVESTIGATING)
+    assert failed.value.outcome is Outcome.REJECTED_CONFIG
+    assert KEY not in str(failed.value)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, page in BY_NAME.items() if page.drafts])
+async def test_a_draft_is_kept_from_the_public(kind: str) -> None:
+    async with served(kind) as told:
+        await told.tell(Stage.INVESTIGATING, draft=True)
+        kept = told.fake.incidents[told.only]
+        assert kept.get("shouldPublish", kept.get("visible")) is False
+
+
+async def test_only_a_component_that_still_says_what_we_set_is_set_to_operational() -> None:
+    async with served("statuspage") as told:
+        await told.tell(Stage.INVESTIGATING)
+        assert told.fake.components["1001"] == "partial_outage"
+        told.fake.components["1001"] = "major_outage"
+        await told.tell(Stage.RESOLVED)
+        assert told.fake.components["1001"] == "major_outage"
+
+
+async def test_a_component_that_a_person_made_worse_is_not_made_better_by_us() -> None:
+    async with served("statuspage") as told:
+        told.fake.components["1001"] = "major_outage"
+        await told.tell(Stage.INVESTIGATING, components_only=True)
+        await told.tell(Stage.RESOLVED, components_only=True)
+        assert told.fake.components["1001"] == "major_outage"
+
+
+async def test_components_alone_are_set_and_set_back_without_an_incident() -> None:
+    async with served("statuspage") as told:
+        await told.tell(Stage.INVESTIGATING, components_only=True)
+        assert (told.fake.components["1001"], told.fake.incidents) == ("partial_outage", {})
+        await told.tell(Stage.RESOLVED, components_only=True)
+        assert told.fake.components["1001"] == "operational"
+
+
+async def test_incident_io_keeps_the_last_updates_for_people_and_the_end() -> None:
+    async with served("incident_io") as told:
+        for _ in range(95):
+            await told.tell(Stage.MONITORING)
+        assert len(told.fake.stages(told.only)) == 90
+        await told.tell(Stage.RESOLVED)
+        assert told.fake.stages(told.only)[-1] == "resolved"
+
+
+def test_what_is_not_public_is_refused() -> None:
+    alert = notification(Stage.INVESTIGATING)
+    private = Notification(alert.receiver, alert.destination, alert.reason, alert.incident, NOW, "msg_1")
+    for kind in BY_NAME:
+        with pytest.raises(ValueError, match="public updates only"):
+            settings(kind, "https://status.example.com").message(private)
