@@ -217,9 +217,9 @@ def test_five_thousand_clients_cost_the_server_less_than_20_ms(capsys: Text) -> 
             connected(running.port, stack, b"PING")
         with redis.Redis(port=running.port) as administrator:
             costs = []
-            for _ in range(3):
+            for _ in range(5):
                 administrator.config_resetstat()
                 said(capsys, running.url)
                 stats = administrator.info("commandstats")
                 costs.append(sum(each["usec"] for name, each in stats.items() if "config" not in name) / 1000)
-    assert min(costs) < 20
+    assert min(costs) < 20, costs
