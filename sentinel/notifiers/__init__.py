@@ -11,6 +11,7 @@ from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.slack import Slack
 from sentinel.notifiers.slack_app import SlackApp
 from sentinel.notifiers.stdout import Stdout
+from sentinel.notifiers.telegram import Telegram
 from sentinel.notifiers.webhook import Webhook
 
 __all__ = ["BY_NAME", "Attempt", "DeliveryError", "Message", "Notifier", "Outcome"]
@@ -20,6 +21,7 @@ BY_NAME: dict[str, type[Notifier]] = {
     "slack": Slack,
     "slack_app": SlackApp,
     "discord": Discord,
+    "telegram": Telegram,
     "pagerduty": PagerDuty,
     "alertmanager": Alertmanager,
     "stdout": Stdout,

@@ -24,8 +24,10 @@ __all__ = [
     "clock_time",
     "cut",
     "duration",
+    "eta_in_words",
     "fitting",
     "headline",
+    "measured",
     "plain",
     "rfc3339",
     "shorten",
@@ -122,7 +124,7 @@ def tell(notification: Notification) -> Story:
         status=_status(notification),
         summary=_over(incident, now) if over else clean(finding.summary),
         first_action="" if over else clean(finding.first_action),
-        eta="" if over or finding.eta is None else _eta(finding.eta, now),
+        eta="" if over or finding.eta is None else eta_in_words(finding.eta, now),
         culprit=_culprit(finding.culprit) if finding.culprit else "",
         since=_since(finding.since, now) if finding.since is not None and not over else "",
         affected=", ".join(clean(name, 300) for name in finding.affected[:_MOST]),
@@ -318,7 +320,7 @@ def _since(since: float, now: float) -> str:
     return f"{clock_time(since, now)} UTC ({duration(now - since)})"
 
 
-def _eta(eta: Eta, now: float) -> str:
+def eta_in_words(eta: Eta, now: float) -> str:
     """When the wall is reached, as a range, in words."""
     wall = f" ({clean(eta.wall)})" if eta.wall else ""
     earliest, latest = eta.earliest, eta.latest
@@ -349,7 +351,16 @@ def _examples(culprit: Culprit) -> tuple[str, ...]:
 
 def _evidence(evidence: Evidence) -> str:
     expected = f", expected {clean(evidence.expected, 300)}" if evidence.expected else ""
-    return f"{clean(evidence.name, 300)}: {_measure(evidence.value, clean(evidence.unit, 50))}{expected}"
+    return f"{clean(evidence.name, 300)}: {measured(evidence)}{expected}"
+
+
+def measured(evidence: Evidence) -> str:
+    """The number as people say it.
+
+    >>> measured(Evidence("opened", 0.05, "/s")), measured(Evidence("limit", 2**30, "B"))
+    ('3/min', '1 GiB')
+    """
+    return _measure(evidence.value, clean(evidence.unit, 50))
 
 
 def _measure(value: float, unit: str) -> str:

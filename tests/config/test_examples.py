@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "REDIS_PASSWORD": "p",
     "SLACK_BOT_TOKEN": "xoxb-0",
     "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B2/x",
+    "TELEGRAM_BOT_TOKEN": "1:x",
     "WEBHOOK_AUTHORIZATION": "Bearer t",
     "WEBHOOK_SECRET": "whsec_" + "QUFB" * 8,
     "WEBHOOK_SECRET_BEFORE": "whsec_" + "QkJC" * 8,

@@ -18,6 +18,8 @@ from tests.notifiers.fakes import ROUTING_KEY, Fake, FakePagerDuty, FakeSlack, s
 from tests.notifiers.fakes.alertmanager import FakeAlertmanager
 from tests.notifiers.fakes.discord import FakeDiscord
 from tests.notifiers.fakes.slack_app import TOKEN, FakeSlackApp
+from tests.notifiers.fakes.telegram import CHAT, FakeTelegram
+from tests.notifiers.fakes.telegram import TOKEN as BOT_TOKEN
 from tests.notifiers.stories import NOON, enormous, leak, notification
 
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -26,6 +28,7 @@ FAKES: dict[str, Callable[[], Fake]] = {
     "slack": FakeSlack,
     "slack_app": FakeSlackApp,
     "discord": FakeDiscord,
+    "telegram": FakeTelegram,
     "pagerduty": FakePagerDuty,
     "alertmanager": FakeAlertmanager,
 }
@@ -46,9 +49,12 @@ MAKE: dict[str, Callable[[str], Notifier]] = {
     "discord": lambda url: BY_NAME["discord"](
         url=Secret(url.replace("/hook/TOKEN-in-the-path", "/api/webhooks/1234567890/TOKEN-in-the-path"))
     ),
+    "telegram": lambda url: BY_NAME["telegram"](
+        token=Secret(BOT_TOKEN), chat_id=CHAT, url=url.replace("/hook/TOKEN-in-the-path", "")
+    ),
     "stdout": lambda url: BY_NAME["stdout"](),
 }
-SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY, TOKEN)
+SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY, TOKEN, BOT_TOKEN)
 HTTP = sorted(FAKES)
 
 
