@@ -5,6 +5,8 @@ Days are those of UTC. Knows nothing of weeks, time zones or holidays.
 
 from __future__ import annotations
 
+import math
+from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,8 +37,8 @@ class DayProfile:
 
     slots: int = 96
     weight: float = 0.3
-    _means: list[float] = field(init=False, repr=False)
-    _days: list[int] = field(init=False, repr=False)
+    _means: array[float] = field(init=False, repr=False)
+    _days: array[int] = field(init=False, repr=False)
     _slot: int = field(default=-1, init=False, repr=False)
     _sum: float = field(default=0.0, init=False, repr=False)
     _count: int = field(default=0, init=False, repr=False)
@@ -46,32 +48,34 @@ class DayProfile:
             raise ValueError(f"slots must be from 2 to 1440, got {self.slots}")
         if not 0.0 < self.weight <= 1.0:
             raise ValueError(f"weight must be above 0 and at most 1, got {self.weight}")
-        self._means = [0.0] * self.slots
-        self._days = [0] * self.slots
+        self._means = array("d", bytes(8 * self.slots))
+        self._days = array("l", [0] * self.slots)
 
     def offset(self, t: float) -> float | None:
         """Offset to expect at Unix time `t`, in the value's unit; None until that time of day has been seen."""
-        place = t % DAY * self.slots / DAY
-        slot = int(place) % self.slots
-        aside = place - int(place) - 0.5
-        near = (slot + (1 if aside >= 0.0 else -1)) % self.slots
-        if not (self._days[slot] and self._days[near]):
+        slots, days = self.slots, self._days
+        place = t % DAY * (slots / DAY)
+        whole = int(place)
+        aside = place - whole - 0.5
+        slot = whole % slots
+        near = (slot + 1) % slots if aside >= 0.0 else slot - 1
+        if not (days[slot] and days[near]):
             return None
         share = abs(aside)
         return (1.0 - share) * self._means[slot] + share * self._means[near]
 
     def learn(self, t: float, offset: float) -> None:
         """Take in how far a value lay from the level at Unix time `t`."""
-        slot = int(t % DAY * self.slots / DAY) % self.slots
-        if slot != self._slot:
+        slot = int(t % DAY * (self.slots / DAY)) % self.slots
+        if slot == self._slot:
+            self._sum += offset
+            self._count += 1
+            return
+        if self._count:
             self._close()
-            self._slot, self._sum, self._count = slot, 0.0, 0
-        self._sum += offset
-        self._count += 1
+        self._slot, self._sum, self._count = slot, offset, 1
 
     def _close(self) -> None:
-        if not self._count:
-            return
         mean, slot = self._sum / self._count, self._slot
         self._days[slot] += 1
         self._means[slot] += max(self.weight, 1.0 / self._days[slot]) * (mean - self._means[slot])
@@ -82,42 +86,59 @@ class DayPeaks:
     """The highest value in each slot of the day, of former days: what the nightly backup does every night.
 
     Suits jobs that run by the clock. Misleads where trouble itself comes by the clock: the first night is news,
-    the second is a habit.
+    the second is a habit. Values that do not matter need not be learnt: a slot without a value is only not renewed.
 
     Args:
         slots: Slots in a day, from 3 to 1440; a peak covers its neighbours too.
-        fade: By how much the memory of a slot falls in a day without a new peak.
+        keep: Part of a slot's peak that is left a day after the next visit without a new one, from 0 to 1.
 
-    >>> peaks = DayPeaks(slots=24, fade=0.2)
+    >>> peaks = DayPeaks(slots=24, keep=0.8)
     >>> peaks.learn(3600.0 * 3, 5.0)
     >>> peaks.learn(3600.0 * 4, 1.0)
-    >>> peaks.habit(3600.0 * 27)  # the same hour on the next day
-    5.0
+    >>> [round(peaks.habit(3600.0 * hour), 6) for hour in (27, 51)]  # the same hour one and two days later
+    [5.0, 4.0]
     """
 
     slots: int = 96
-    fade: float = 0.2
-    lowest: float = -9.0
-    _former: list[float] = field(init=False, repr=False)
+    keep: float = 0.8
+    _former: array[float] = field(init=False, repr=False)
+    _seen: array[float] = field(init=False, repr=False)
     _slot: int = field(default=-1, init=False, repr=False)
     _peak: float = field(default=0.0, init=False, repr=False)
+    _time: float = field(default=-math.inf, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 3 <= self.slots <= 1440:
             raise ValueError(f"slots must be from 3 to 1440, got {self.slots}")
-        self._former = [self.lowest] * self.slots
+        if not 0.0 <= self.keep <= 1.0:
+            raise ValueError(f"keep must be from 0 to 1, got {self.keep}")
+        self._former = array("d", bytes(8 * self.slots))
+        self._seen = array("d", bytes(8 * self.slots))
 
     def habit(self, t: float) -> float:
-        """Highest value of former days at this time of day, a slot earlier or later."""
-        former, slot = self._former, int(t % DAY * self.slots / DAY) % self.slots
-        return max(former[slot], former[slot - 1], former[slot + 1 - self.slots])
+        """Highest value at this time of day before, a slot earlier or later; 0 where there was none."""
+        slot, best = self._slot_of(t), 0.0
+        for near in (slot - 1, slot, slot + 1):
+            best = max(best, self._left(near % self.slots, t))
+        if slot != self._slot and (slot - self._slot + 1) % self.slots <= 2:
+            best = max(best, self._peak)
+        return best
 
     def learn(self, t: float, value: float) -> None:
-        """Take in a value at Unix time `t`; it counts from the next slot on."""
-        slot = int(t % DAY * self.slots / DAY) % self.slots
-        if slot != self._slot:
+        """Take in a value at Unix time `t`, at least 0; it counts from the next slot on."""
+        slot = self._slot_of(t)
+        if slot != self._slot or t - self._time > 0.5 * DAY:
             if self._slot >= 0:
-                self._former[self._slot] = max(self._peak, self._former[self._slot] - self.fade)
-            self._slot, self._peak = slot, self.lowest
+                self._former[self._slot] = max(self._peak, self._left(self._slot, self._time))
+                self._seen[self._slot] = self._time
+            self._slot, self._peak, self._time = slot, 0.0, t
         if value > self._peak:
             self._peak = value
+
+    def _left(self, slot: int, t: float) -> float:
+        """What is remembered of a slot's peak at time `t`."""
+        peak = self._former[slot]
+        return peak * self.keep ** max(0.0, (t - self._seen[slot]) / DAY - 1.0) if peak else 0.0
+
+    def _slot_of(self, t: float) -> int:
+        return int(t % DAY * self.slots / DAY) % self.slots
