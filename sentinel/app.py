@@ -34,6 +34,7 @@ from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
 from sentinel.samplers.pushed import PushedHeartbeats
 from sentinel.samplers.target import Target
 from sentinel.signals import Signals, Told
+from sentinel.statefile import replace
 from sentinel.store import Store, StoreError
 from sentinel.systemd import ServiceManager
 from sentinel.tape import Begin, Tape, TapedPipeline
@@ -262,6 +263,16 @@ class _Daemon:
             else:
                 raise
         log(_logger, logging.INFO, "Serving /metrics, /healthz and /readyz", host=bound[0], port=bound[1])
+        await self._write_address(*bound)
+
+    async def _write_address(self, host: str, port: int) -> None:
+        """Leave word for the commands that ask the daemon where it listens."""
+        near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        url = f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
+        try:
+            await asyncio.to_thread(replace, self.settings.state_dir / "api", url.encode())
+        except OSError as error:
+            log(_logger, logging.WARNING, "Commands will not find the daemon by themselves", why=str(error))
 
     # Its tasks
 
@@ -448,6 +459,11 @@ class _Daemon:
     def open_incidents(self) -> Sequence[Incident]:
         """In order of opening."""
         return self.pipeline.incidents()
+
+    async def incident(self, name: str) -> Incident | None:
+        """The one of that id or reference; the pipeline knows the newest of what is open."""
+        known = (one for one in self.pipeline.incidents() if name in (one.id, one.ref))
+        return next(known, None) or await self.store.incident(name)
 
 
 def _outcome(poll: Poll) -> str:

@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 
 from sentinel import __version__
-from sentinel.cli import audit, configuration, demo, drill, record, replay, run
+from sentinel.cli import audit, configuration, demo, drill, explain, record, replay, run
 from sentinel.cli.base import CommandError
 
 __all__ = ["main"]
 
-FAMILIES = (run, configuration, audit, record, replay, drill, demo)
+FAMILIES = (run, explain, configuration, audit, record, replay, drill, demo)
 """Modules whose `add` puts their commands into the table, in the order of `sentinel --help`."""
 
 

@@ -9,9 +9,9 @@ import orjson
 from aiohttp import web
 
 from sentinel.metrics import CONTENT_TYPE
-from sentinel.model import Eta, Incident, Seconds
-from sentinel.notifiers.wording import rfc3339
+from sentinel.model import Seconds
 from sentinel.web.heartbeats import add_heartbeats
+from sentinel.web.incidents import add_incidents
 from sentinel.web.view import TargetState, View
 
 __all__ = ["make_app"]
@@ -26,10 +26,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def make_app(view: View, *, stuck_after: Seconds = 120.0) -> web.Application:
     """The pages over a daemon.
 
-    /metrics            Prometheus's text format
-    /healthz            200 while the process answers; what is degraded is said in the body
-    /readyz             200 when every target was sampled recently and no destination is stuck; else 503 and why
-    /api/v1/incidents   open incidents, the worst first
+    /metrics              Prometheus's text format
+    /healthz              200 while the process answers; what is degraded is said in the body
+    /readyz               200 when every target was sampled recently and no destination is stuck; else 503 and why
+    /api/v1/incidents     `incidents`
+    /api/v1/heartbeats    `heartbeats`
 
     Args:
         view: The daemon.
@@ -47,15 +48,11 @@ def make_app(view: View, *, stuck_after: Seconds = 120.0) -> web.Application:
         reasons = [*_late(view), *_stuck(view, stuck_after)]
         return _json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
-    async def incidents(_: web.Request) -> web.Response:
-        worst_first = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
-        return _json({"time": rfc3339(view.now()), "incidents": [_incident(incident) for incident in worst_first]})
-
     app = web.Application(middlewares=[_with_headers])
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/api/v1/incidents", incidents)
+    add_incidents(app, view)
     add_heartbeats(app, view)
     return app
 
@@ -89,33 +86,6 @@ def _stuck(view: View, after: Seconds) -> Iterator[dict[str, Any]]:
     for destination, age in sorted(view.outbox_ages().items()):
         if age > after:
             yield {"destination": destination, "reason": f"a notification has been due for {age:.0f} s"}
-
-
-def _incident(incident: Incident) -> dict[str, Any]:
-    finding, culprit = incident.finding, incident.finding.culprit
-    return {
-        "id": incident.id,
-        "ref": incident.ref,
-        "dedup_key": incident.dedup_key,
-        "target": incident.target,
-        "cause": incident.cause,
-        "subject": incident.subject,
-        "severity": incident.severity.name.lower(),
-        "state": incident.state,
-        "opened_at": rfc3339(incident.opened),
-        "updated_at": rfc3339(incident.updated),
-        "occurrences": incident.occurrences,
-        "summary": finding.summary,
-        "eta": finding.eta and _eta(finding.eta),
-        "culprit": culprit and {"name": culprit.name, "share": culprit.share, "detail": culprit.detail},
-        "first_action": finding.first_action,
-        "ruled_out": finding.ruled_out,
-        "affected": finding.affected,
-    }
-
-
-def _eta(eta: Eta) -> dict[str, Any]:
-    return {"earliest": rfc3339(eta.earliest), "latest": rfc3339(eta.latest), "wall": eta.wall}
 
 
 def _json(body: object, status: int = 200) -> web.Response:

@@ -49,3 +49,6 @@ class View(Protocol):
 
     def open_incidents(self) -> Sequence[Incident]:
         """In any order."""
+
+    async def incident(self, name: str) -> Incident | None:
+        """The one of that id or reference, open or former, as it is now."""

@@ -45,6 +45,9 @@ class Daemon:
     def open_incidents(self) -> Sequence[Incident]:
         return self.incidents
 
+    async def incident(self, name: str) -> Incident | None:
+        return next((one for one in self.incidents if name in (one.id, one.ref)), None)
+
     async def beat(self, name: str, kind: str) -> None:
         raise NotImplementedError
 

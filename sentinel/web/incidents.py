@@ -1,0 +1,103 @@
+"""Incidents as JSON: all that are open, and one with everything that its cause compared.
+
+Knows incidents, and says each number both as it is and as people say it, so that whoever shows it says it the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from sentinel.model import Culprit, Eta, Evidence, Incident
+from sentinel.notifiers.wording import eta_in_words, measured, rfc3339, title
+from sentinel.web.view import View
+
+__all__ = ["add_incidents"]
+
+
+def add_incidents(app: web.Application, view: View) -> None:
+    """Put the paths into an application.
+
+    /api/v1/incidents       open incidents, the worst first
+    /api/v1/incidents/ID    one of them or a former one, by id or by reference (SNT-…), and why it was concluded
+    """
+
+    async def every(_: web.Request) -> web.Response:
+        worst_first = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
+        return _json({"time": rfc3339(view.now()), "incidents": [_brief(incident) for incident in worst_first]})
+
+    async def one(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        incident = await view.incident(name)
+        if incident is None:
+            return _json({"error": f"no incident is called {name[:40]!r}; /api/v1/incidents lists those open"}, 404)
+        return _json(_brief(incident) | _explained(incident, view.now()))
+
+    app.router.add_get("/api/v1/incidents", every)
+    app.router.add_get("/api/v1/incidents/{name}", one)
+
+
+def _brief(incident: Incident) -> dict[str, Any]:
+    finding, culprit = incident.finding, incident.finding.culprit
+    return {
+        "id": incident.id,
+        "ref": incident.ref,
+        "dedup_key": incident.dedup_key,
+        "target": incident.target,
+        "cause": incident.cause,
+        "subject": incident.subject,
+        "severity": incident.severity.name.lower(),
+        "state": incident.state,
+        "opened_at": rfc3339(incident.opened),
+        "updated_at": rfc3339(incident.updated),
+        "occurrences": incident.occurrences,
+        "summary": finding.summary,
+        "eta": finding.eta and _eta(finding.eta),
+        "culprit": culprit and {"name": culprit.name, "share": culprit.share, "detail": culprit.detail},
+        "first_action": finding.first_action,
+        "ruled_out": finding.ruled_out,
+        "affected": finding.affected,
+    }
+
+
+def _explained(incident: Incident, now: float) -> dict[str, Any]:
+    """What each test compared, and who was seen."""
+    finding = incident.finding
+    return {
+        "time": rfc3339(now),
+        "title": title(incident),
+        "resolved_at": rfc3339(incident.resolved),
+        "since": rfc3339(finding.since),
+        "judged_at": rfc3339(finding.time),
+        "value": finding.value,
+        "score": finding.score,
+        "threshold": finding.threshold,
+        "evidence": [_evidence(evidence) for evidence in finding.evidence],
+        "eta": finding.eta and _eta(finding.eta) | {"said": eta_in_words(finding.eta, now)},
+        "culprit": finding.culprit and _culprit(finding.culprit),
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "name": evidence.name,
+        "value": evidence.value,
+        "unit": evidence.unit,
+        "expected": evidence.expected,
+        "said": measured(evidence),
+    }
+
+
+def _culprit(culprit: Culprit) -> dict[str, Any]:
+    examples = [dict(row) for row in culprit.examples]
+    return {"name": culprit.name, "share": culprit.share, "detail": culprit.detail, "examples": examples}
+
+
+def _eta(eta: Eta) -> dict[str, Any]:
+    return {"earliest": rfc3339(eta.earliest), "latest": rfc3339(eta.latest), "wall": eta.wall}
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body) + b"\n", status=status, content_type="application/json")
