@@ -114,6 +114,7 @@ class _Page:
 
     async def append(self, remote: str, update: PublicUpdate) -> Remote:
         """An update. Components stay as they were set with the incident, which lifts them when it is fixed."""
+        await self._api.ask("PUT", f"incidents/{remote}", {"visible": not update.draft})
         body = {"status": _STAGES[update.stage], "message": update.message}
         made = await self._api.ask("POST", f"incidents/{remote}/updates", body)
         over = update.stage is Stage.RESOLVED

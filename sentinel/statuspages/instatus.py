@@ -108,6 +108,7 @@ class _Page:
         return _remote(await self._api.ask("POST", "incidents", body), self._ref)
 
     async def append(self, remote: str, update: PublicUpdate) -> Remote:
+        await self._api.ask("PUT", f"incidents/{remote}", {"shouldPublish": not update.draft})
         body = self._fields(update) | {"started": rfc3339(update.started)}
         await self._api.ask("POST", f"incidents/{remote}/incident-updates", body)
         return _remote(await self._api.ask("GET", f"incidents/{remote}"), self._ref)

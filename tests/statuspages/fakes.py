@@ -161,6 +161,9 @@ class FakeInstatus(FakePage):
             return web.json_response({"error": "not found"}, status=404)
         if method == "GET":
             return web.json_response(self.incidents[identity])
+        if method == "PUT":
+            self.incidents[identity]["shouldPublish"] = document["shouldPublish"]
+            return web.json_response(self.incidents[identity])
         assert updates == ("incident-updates" if identity else "")
         return self._write(identity, document)
 
@@ -348,6 +351,9 @@ class FakeCachet(FakePage):
             key = query["filter[meta][sentinel_key]"]
             ours = [each for each, kept in self.incidents.items() if kept["meta"]["sentinel_key"] == key]
             return web.json_response({"data": [self._shown(each) for each in reversed(ours)]})
+        if method == "PUT":
+            self.incidents[identity]["visible"] = document["visible"]
+            return web.json_response({"data": self._shown(identity)})
         return self._update(identity, document) if identity else self._create(document)
 
     def _shown(self, identity: str) -> dict[str, Any]:

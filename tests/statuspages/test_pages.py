@@ -233,7 +233,7 @@ async def test_an_update_whose_answer_was_lost_is_not_taken_for_a_person(told: T
 def reads_before(told: Told) -> list[None]:
     """Well-behaved answers to the reads that come before a page's update is written."""
     kind = told.page.kind
-    return [None] * {"statuspage": 2, "instatus": 1, "better_stack": 2, "incident_io": 2, "cachet": 2}[kind]
+    return [None] * {"statuspage": 2, "instatus": 2, "better_stack": 2, "incident_io": 2, "cachet": 3}[kind]
 
 
 async def test_a_wrong_key_is_told_without_showing_it(told: Told) -> None:
@@ -245,11 +245,13 @@ async def test_a_wrong_key_is_told_without_showing_it(told: Told) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind, page in BY_NAME.items() if page.drafts])
-async def test_a_draft_is_kept_from_the_public(kind: str) -> None:
+async def test_a_draft_is_kept_from_the_public_until_the_next_update(kind: str) -> None:
     async with served(kind) as told:
         await told.tell(Stage.INVESTIGATING, draft=True)
         kept = told.fake.incidents[told.only]
         assert kept.get("shouldPublish", kept.get("visible")) is False
+        await told.tell(Stage.INVESTIGATING)
+        assert kept.get("shouldPublish", kept.get("visible")) is True
 
 
 async def test_only_a_component_that_still_says_what_we_set_is_set_to_operational() -> None:

@@ -1,0 +1,491 @@
+"""What customers are told, and when: the gates in front of a status page.
+
+An alert wakes someone who can judge it; a public page can not be taken back. So nothing is public unless a rule says so
+by component and in words for customers, the trouble is critical, has lasted, is seen from two sides and through eyes
+that are well, and a budget is left; and by default a person still approves the exact text (`mode: draft`).
+
+    trouble ─ gates ─▶ drafted ─ approve ─▶ investigating ─ clear ─▶ monitoring ─ stays clear ─▶ resolved
+                         └─ no answer: dropped     └────── a relapse goes back ◀──┘
+
+Knows pages by their destination, rules and gates. Does not know vendors, nor why an incident fires; never sees a
+label, host or queue in what it writes, because its templates cannot name one. Ids come from the incidents' own
+times, so that a step told twice across a crash makes nothing twice.
+
+Source: reference/delivery.md section 8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, NamedTuple
+
+from sentinel.model import (
+    ComponentStatus,
+    Finding,
+    Incident,
+    IncidentState,
+    Notification,
+    PublicUpdate,
+    Reason,
+    Seconds,
+    Severity,
+    Stage,
+    fingerprint,
+    ulid,
+)
+from sentinel.pipeline.diagnosis.words import clock_time, span
+
+__all__ = ["VARIABLES", "Gates", "PublicPage", "PublicRule", "Published", "Publishing", "PublishingError", "refusal"]
+
+VARIABLES: Final = ("component", "started_at", "stage", "ref")
+"""All that a template may name."""
+
+_PRIVATE = (
+    ("an address", re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b|\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){3,}", re.IGNORECASE)),
+    ("a URL of a server", re.compile(r"\b(rediss?|valkeys?|unix|amqps?|postgres(ql)?|mysql)://", re.IGNORECASE)),
+    ("an internal name", re.compile(r"\.(internal|local|lan|corp|svc|cluster|home)\b", re.IGNORECASE)),
+    ("a host name", re.compile(r"\b[a-z][a-z0-9-]*-\d+\b|\b[a-z][\w.-]*:\d+\b|\blocalhost\b", re.IGNORECASE)),
+    ("a secret", re.compile(r"\b(password|passwd|secret|token|api[_-]?key)\b\s*[:=]", re.IGNORECASE)),
+)
+"""What must not be public, whoever wrote it. The reference (SNT-…) is taken out before they look."""
+
+_WORD = re.compile(r"\{([^{}]*)\}")
+
+Status = Literal["degraded", "partial", "major"]
+_STATUSES: Mapping[str, ComponentStatus] = {
+    "degraded": ComponentStatus.DEGRADED,
+    "partial": ComponentStatus.PARTIAL,
+    "major": ComponentStatus.MAJOR,
+}
+
+
+class PublishingError(Exception):
+    """A person asked for something that cannot be; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class PublicRule:
+    """Which trouble customers notice in one component, and in which words."""
+
+    component: str
+    """The page's id of it."""
+    name: str
+    """As customers know it, for `{component}`."""
+    causes: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    """Names or patterns; none: all."""
+    status: Status = "degraded"
+    quorum: int = 2
+    """Different causes, or targets, that must say so together."""
+    title: str = "Delays in {component}"
+    investigating: str = "{component} may be slower than usual. We are looking into it."
+    ongoing: str = "We are still working on the delays in {component}. They began at {started_at}."
+    monitoring: str = "{component} is back to normal. We are watching it."
+    resolved: str = "The delays in {component} that began at {started_at} are over."
+
+    def __post_init__(self) -> None:
+        if not self.component or not self.name:
+            raise ValueError("`component` (the page's id) and `name` (as customers know it) must not be empty")
+        if not self.causes:
+            raise ValueError("`causes` must name what customers notice, such as [stall, refused]")
+        if self.quorum < 1:
+            raise ValueError(f"`quorum` must be at least 1, got {self.quorum}")
+        for template in ("title", "investigating", "ongoing", "monitoring", "resolved"):
+            text: str = getattr(self, template)
+            for name in _WORD.findall(text):
+                if name not in VARIABLES:
+                    raise ValueError(f"`{template}` names {{{name}}}; a public text may only name {_listed(VARIABLES)}")
+            if (why := refusal(text)) is not None:
+                raise ValueError(f"`{template}` holds {why}, which must not be public")
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What must hold before something is public by itself, and how it ends."""
+
+    min_severity: Severity = Severity.CRITICAL
+    firing_for: Seconds = 300.0
+    """Without interruption."""
+    stable_for: Seconds = 600.0
+    """How long it must stay clear until it is called resolved."""
+    reopen_window: Seconds = 1800.0
+    """What comes back within this time after its end does so without a mail."""
+    per_hour: int = 2
+    """Incidents a page and hour; what is beyond is drafted."""
+    quiet_for: Seconds = 900.0
+    """No mails to subscribers before an incident is this old, unless somebody approved it."""
+    mail_every: Seconds = 1800.0
+    update_every: Seconds = 1800.0
+    """While it lasts; 0 for never."""
+    draft_ttl: Seconds = 1800.0
+    """A draft that nobody answered is dropped."""
+
+
+Mode = Literal["off", "draft", "component_only", "auto"]
+MOST_UPDATES: Final = 90
+STUCK: Final = 86400.0
+
+
+@dataclass(frozen=True)
+class PublicPage:
+    """What publishing needs to know of a status page."""
+
+    destination: str
+    mode: Mode
+    rules: tuple[PublicRule, ...]
+    gates: Gates = field(default_factory=Gates)
+    drafts: bool = False
+    """Whether the page itself keeps drafts from the public."""
+
+
+@dataclass(slots=True)
+class Published:
+    """One incident on one component of one page, or the draft of one."""
+
+    page: str
+    component: str
+    rule: PublicRule
+    id: str
+    opened: float
+    """When the trouble began to fire."""
+    stage: Stage = Stage.INVESTIGATING
+    status: ComponentStatus = ComponentStatus.DEGRADED
+    drafted: float | None = None
+    """Since when it waits for a person; None once it is public."""
+    approved: bool = False
+    clear_since: float | None = None
+    told: float = 0.0
+    mailed: float | None = None
+    quiet: bool = False
+    """It came back shortly after its end: no mails."""
+    updates: int = 0
+
+    @property
+    def ref(self) -> str:
+        """Short human reference."""
+        return "SNT-" + self.id[-6:]
+
+
+class _Words(NamedTuple):
+    title: str
+    message: str
+
+
+class Publishing:
+    """All status pages of one daemon.
+
+    Args:
+        instance_id: Part of every key on a page.
+        pages: As configured.
+    """
+
+    def __init__(self, instance_id: str, pages: Iterable[PublicPage]) -> None:
+        self._instance_id = instance_id
+        self._pages = {page.destination: page for page in pages if page.mode != "off"}
+        self._published: dict[tuple[str, str], Published] = {}
+        self._firing: dict[tuple[str, str], float] = {}
+        self._ended: dict[tuple[str, str], float] = {}
+        self._begun: dict[str, list[float]] = {}
+        self._dropped: dict[tuple[str, str], float] = {}
+        """Drafts that nobody wanted, by when their trouble began."""
+        self.notes: list[str] = []
+        """What operators should know; take them and clear."""
+
+    def take(
+        self, incidents: Collection[Incident], now: float, trusted: Callable[[Incident], bool]
+    ) -> list[Notification]:
+        """Look at what is open. Gives what the pages are told.
+
+        Args:
+            incidents: All that are open.
+            now: Unix seconds.
+            trusted: Whether an incident counts: neither silenced, flapping nor in maintenance, and from eyes that are
+                well and warm. What is not trusted opens nothing, and resolves nothing.
+        """
+        told: list[Notification] = []
+        for page in self._pages.values():
+            for component in dict.fromkeys(rule.component for rule in page.rules):
+                rules = [rule for rule in page.rules if rule.component == component]
+                told += self._look(page, component, rules, incidents, now, trusted)
+        return told
+
+    def approve(self, ref: str, now: float) -> list[Notification]:
+        """A person publishes a draft, or lets subscribers of a public incident have mails.
+
+        Raises:
+            PublishingError: there is none of that reference.
+        """
+        published = self._find(ref)
+        published.approved = True
+        if published.drafted is None:
+            return []
+        published.drafted = None
+        return [self._tell(published, now)]
+
+    def withdraw(self, ref: str, now: float) -> None:
+        """A person does not want a draft to be published.
+
+        Raises:
+            PublishingError: there is none of that reference, or it is public already.
+        """
+        published = self._find(ref)
+        if published.drafted is None:
+            raise PublishingError(f"{ref} is public already; resolve it on the page, and Sentinel leaves it alone")
+        self._drop(published)
+
+    def published(self) -> list[Published]:
+        """Drafts and open public incidents, oldest first."""
+        return sorted(self._published.values(), key=lambda each: each.opened)
+
+    def text(self, published: Published) -> tuple[str, str]:
+        """Title and message as they would be, or are, public."""
+        return self._words(published, published.stage)
+
+    # One component of one page
+
+    def _look(
+        self,
+        page: PublicPage,
+        component: str,
+        rules: list[PublicRule],
+        incidents: Collection[Incident],
+        now: float,
+        trusted: Callable[[Incident], bool],
+    ) -> Iterator[Notification]:
+        key, gates = (page.destination, component), page.gates
+        found = [(rule, each) for rule in rules for each in incidents if _matches(rule, each, gates)]
+        sure = [(rule, each) for rule, each in found if trusted(each)]
+        published = self._published.get(key)
+        if published is not None:
+            yield from self._go_on(published, page, found, sure, now)
+            return
+        if not sure:
+            self._firing.pop(key, None)
+            return
+        since = self._firing.setdefault(key, max(min(each.opened for _, each in sure), self._ended.get(key, 0.0)))
+        rule = _worst(rules, sure)
+        if now - since < gates.firing_for or not _corroborated(rule, sure) or self._dropped.get(key) == since:
+            return
+        yield from self._begin(page, component, rule, since, now)
+
+    def _begin(
+        self, page: PublicPage, component: str, rule: PublicRule, since: float, now: float
+    ) -> Iterator[Notification]:
+        key = (page.destination, component)
+        quiet = now - self._ended.get(key, float("-inf")) <= page.gates.reopen_window
+        published = Published(
+            page=page.destination,
+            component=component,
+            rule=rule,
+            id=ulid(since, f"{self._key(page.destination, component)}:{since!r}"),
+            opened=since,
+            status=_STATUSES[rule.status],
+            quiet=quiet,
+        )
+        title, message = self._words(published, Stage.INVESTIGATING)
+        if (why := refusal(f"{title}\n{message}".replace(published.ref, ""))) is not None:
+            self.notes.append(f"{page.destination}: nothing was published, the text for {component} holds {why}")
+            self._dropped[key] = since
+            return
+        self._published[key] = published
+        spent = [time for time in self._begun.get(page.destination, ()) if now - time < 3600.0]
+        if page.mode == "draft" or len(spent) >= page.gates.per_hour:
+            published.drafted = now
+            self.notes.append(
+                f"{page.destination}: a public update waits for {span(page.gates.draft_ttl)}: “{title}: {message}” "
+                f"Publish it with: sentinel page approve {published.ref}"
+            )
+            if page.drafts:
+                yield self._tell(published, now, draft=True)
+            return
+        self._begun[page.destination] = [*spent, now]
+        yield self._tell(published, now)
+
+    def _go_on(
+        self,
+        published: Published,
+        page: PublicPage,
+        found: list[tuple[PublicRule, Incident]],
+        sure: list[tuple[PublicRule, Incident]],
+        now: float,
+    ) -> Iterator[Notification]:
+        gates = page.gates
+        if published.drafted is not None:
+            if not found or now - published.drafted >= gates.draft_ttl:
+                self.notes.append(f"{page.destination}: the draft {published.ref} was dropped, nobody answered in time")
+                self._drop(published)
+            return
+        if found:
+            yield from self._while_firing(published, gates, sure, now)
+            return
+        published.clear_since = now if published.clear_since is None else published.clear_since
+        if published.stage is Stage.INVESTIGATING:
+            published.stage = Stage.MONITORING
+            yield self._tell(published, now)
+        elif now - published.clear_since >= gates.stable_for:
+            published.stage = Stage.RESOLVED
+            yield self._tell(published, now)
+            key = (published.page, published.component)
+            del self._published[key]
+            self._firing.pop(key, None)
+            self._ended[key] = now
+
+    def _while_firing(
+        self, published: Published, gates: Gates, sure: list[tuple[PublicRule, Incident]], now: float
+    ) -> Iterator[Notification]:
+        published.clear_since = None
+        worst = max((_STATUSES[rule.status] for rule, _ in sure), default=published.status)
+        relapsed = published.stage is Stage.MONITORING
+        if now - published.opened >= STUCK and now - published.told >= STUCK:
+            published.told = now
+            self.notes.append(f"{published.page}: {published.ref} has been public for more than a day; look at it")
+        if relapsed or worst > published.status:
+            published.stage, published.status = Stage.INVESTIGATING, max(worst, published.status)
+            yield self._tell(published, now)
+        elif gates.update_every and now - published.told >= gates.update_every and published.updates < MOST_UPDATES:
+            yield self._tell(published, now, ongoing=True)
+
+    def _drop(self, published: Published) -> None:
+        key = (published.page, published.component)
+        del self._published[key]
+        self._dropped[key] = published.opened
+
+    def _find(self, ref: str) -> Published:
+        for published in self._published.values():
+            if ref in (published.ref, published.id):
+                return published
+        known = ", ".join(published.ref for published in self.published()) or "none"
+        raise PublishingError(f"there is no draft or public incident {ref}; there are: {known}")
+
+    # Words
+
+    def _words(self, published: Published, stage: Stage, *, ongoing: bool = False) -> _Words:
+        rule = published.rule
+        template = rule.ongoing if ongoing else getattr(rule, stage.value)
+        values = {
+            "component": rule.name,
+            "started_at": clock_time(published.opened),
+            "stage": stage.value,
+            "ref": published.ref,
+        }
+        return _Words(*(_WORD.sub(lambda found: values[found[1]], text) for text in (rule.title, template)))
+
+    def _tell(self, published: Published, now: float, *, ongoing: bool = False, draft: bool = False) -> Notification:
+        page = self._pages[published.page]
+        published.updates += 1
+        published.told = now
+        over = published.stage is Stage.RESOLVED
+        title, message = self._words(published, published.stage, ongoing=ongoing)
+        status = ComponentStatus.OPERATIONAL if published.stage is not Stage.INVESTIGATING else published.status
+        public = PublicUpdate(
+            stage=published.stage,
+            title=title,
+            message=message,
+            components=((published.component, status),),
+            started=published.opened,
+            notify=not draft and self._mails(published, page.gates, now),
+            draft=draft,
+            components_only=page.mode == "component_only",
+        )
+        first = published.updates == 1
+        reason = Reason.RESOLVED if over else Reason.OPENED if first else Reason.UPDATED
+        seed = f"{published.id}:{published.stage}" if first else f"{published.id}:{published.updates}:{now!r}"
+        return Notification(
+            receiver="page",
+            destination=published.page,
+            reason=reason,
+            incident=self._incident(published, message, now),
+            time=now,
+            event_id="msg_" + ulid(published.opened if first else now, seed),
+            public=public,
+        )
+
+    def _mails(self, published: Published, gates: Gates, now: float) -> bool:
+        """Whether subscribers get a mail: those who were told that it began are told that it is over."""
+        if published.stage is Stage.RESOLVED:
+            return published.mailed is not None
+        old_enough = published.approved or now - published.opened >= gates.quiet_for + gates.firing_for
+        rested = published.mailed is None or now - published.mailed >= gates.mail_every
+        if published.quiet or not old_enough or not rested:
+            return False
+        published.mailed = now
+        return True
+
+    def _incident(self, published: Published, message: str, now: float) -> Incident:
+        """What delivery knows of it: which lane, how old, whether it is over. Holds nothing that is not public."""
+        over = published.stage is Stage.RESOLVED
+        finding = Finding("page", "public", "cause", Severity.CRITICAL, now, not over, message)
+        return Incident(
+            id=published.id,
+            dedup_key=self._key(published.page, published.component),
+            target="page",
+            cause="public",
+            subject=published.component,
+            severity=Severity.CRITICAL,
+            state=IncidentState.RESOLVED if over else IncidentState.OPEN,
+            opened=published.opened,
+            updated=now,
+            finding=finding,
+            resolved=now if over else None,
+            sequence=published.updates,
+        )
+
+    def _key(self, page: str, component: str) -> str:
+        return f"sentinel:{self._instance_id}:{fingerprint('public', page, component)}"
+
+    # Across a restart or reload
+
+    def progress(self) -> Any:
+        """What is public, drafted or counted, to be pickled."""
+        return self._published, self._firing, self._ended, self._begun, self._dropped
+
+    def go_on(self, progress: Any) -> None:
+        """Take up what `progress` gave; what a page no longer has a rule for is left to people."""
+        published, firing, ended, begun, dropped = progress
+        self._firing, self._ended = dict(firing), dict(ended)
+        self._begun, self._dropped = dict(begun), dict(dropped)
+        for key, each in published.items():
+            rules = [rule for rule in self._rules(key[0]) if rule.component == key[1]]
+            if rules:
+                self._published[key] = replace(each, rule=rules[0] if each.rule not in rules else each.rule)
+            else:
+                self.notes.append(f"{key[0]}: {each.ref} has no rule any more; resolve it on the page")
+
+    def _rules(self, page: str) -> tuple[PublicRule, ...]:
+        return self._pages[page].rules if page in self._pages else ()
+
+
+def refusal(text: str) -> str | None:
+    """What in a text must not be public; None if nothing is found.
+
+    >>> refusal("Delays in uploads. We are looking into it.")
+    >>> refusal("redis-a:6379 refuses"), refusal("see db.eu.internal"), refusal("10.4.7.9 is full")
+    ('a host name', 'an internal name', 'an address')
+    """
+    text = re.sub(r"\bSNT-[0-9A-Z]{6}\b", "", text)
+    return next((what for what, pattern in _PRIVATE if pattern.search(text)), None)
+
+
+def _matches(rule: PublicRule, incident: Incident, gates: Gates) -> bool:
+    return (
+        incident.state is IncidentState.OPEN
+        and incident.severity >= gates.min_severity
+        and incident.cause in rule.causes
+        and (not rule.targets or any(fnmatchcase(incident.target, pattern) for pattern in rule.targets))
+    )
+
+
+def _worst(rules: list[PublicRule], found: list[tuple[PublicRule, Incident]]) -> PublicRule:
+    return max((rule for rule, _ in found), key=lambda rule: (_STATUSES[rule.status], -rules.index(rule)))
+
+
+def _corroborated(rule: PublicRule, found: list[tuple[PublicRule, Incident]]) -> bool:
+    causes, targets = {each.cause for _, each in found}, {each.target for _, each in found}
+    return max(len(causes), len(targets)) >= rule.quorum
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in names)
