@@ -87,7 +87,11 @@ class Incidents:
 
     def targets(self) -> list[str]:
         """Targets on which something is open."""
-        return [target for target, by_key in self._live.items() if by_key]
+        return sorted(target for target, by_key in self._live.items() if by_key)
+
+    def _items(self) -> list[tuple[Key, _Live]]:
+        """In an order that a restart does not change."""
+        return sorted((item for by_key in self._live.values() for item in by_key.items()), key=_key)
 
     def find(self, name: str) -> Incident | None:
         """The open or recent incident of that id or short reference."""
@@ -139,7 +143,7 @@ class Incidents:
             elif not self._is_dismissed(key, finding, now):
                 changes.append(self._open(key, finding, now))
         self._dismissed = {key for key in self._dismissed if key[0] != target or key in firing or key[1] not in judged}
-        for key, live in list(by_key.items()):
+        for key, live in sorted(by_key.items(), key=_key):
             if key not in firing and (key[1] in judged or self._data_is_back(key, judged)):
                 changes += self._quiet(key, live, now)
         return changes
@@ -226,7 +230,7 @@ class Incidents:
         """What follows from readings that are missing for too long."""
         policy = self._settings.no_data
         changes = []
-        for key, live in [item for by_key in self._live.values() for item in by_key.items()]:
+        for key, live in self._items():
             if live.judged is None:
                 live.judged = now
             missing = now - live.judged
@@ -260,7 +264,7 @@ class Incidents:
     def retire(self, targets: Collection[str], causes: Collection[str], now: float) -> list[Change]:
         """End what is open on targets, or by causes, that are not watched any more."""
         changes = []
-        for key in [key for by_key in self._live.values() for key in by_key]:
+        for key, _ in self._items():
             if targets and key[0] not in targets:
                 changes.append(self._end(key, now, text="the target is not watched any more"))
             elif key[1] not in causes:
@@ -315,6 +319,10 @@ class Incidents:
     def _of(self, incident: Incident) -> _Live | None:
         live = self._live.get(incident.target, {}).get((incident.target, incident.cause, incident.subject))
         return live if live is not None and live.incident.id == incident.id else None
+
+
+def _key(item: tuple[Key, _Live]) -> Key:
+    return item[0]
 
 
 def _no_data(key: Key, now: float, live: _Live) -> Finding:
