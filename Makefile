@@ -14,7 +14,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.tool/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint lock clean
+.PHONY: help setup demo test test-all workers check lint lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the commands
@@ -28,8 +28,10 @@ demo: setup ## Watch a leak being found, on a server of its own; ends by itself
 test: setup ## Run the tests that take moments
 	$(BIN)/pytest -m "not slow"
 
-test-all: setup ## Run every test
+test-all: setup workers ## Run every test
 	$(BIN)/pytest
+
+workers: .tool/workers/installed ## Install the real job libraries that test-all runs (.tool/workers, .tool/node)
 
 check: lint test ## What must be green before a push: style, types, imports, tests
 
@@ -43,6 +45,9 @@ lock: $(UV) ## Rewrite requirements.lock from pyproject.toml; LOCK=--upgrade tak
 	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --group dev $(LOCK) \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml --output-file requirements.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --group pyproject.toml:workers $(LOCK) \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --output-file tests/workers/requirements.lock
 
 clean: ## Remove what setup and the tools made
 	rm -rf .venv .tool .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
@@ -59,4 +64,16 @@ $(UV): requirements.lock
 	@$(BIN)/python -c "" 2>/dev/null || $(UV) venv --quiet --clear --python $(PYTHON) .venv
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The job libraries want other versions of what we use, so they have an environment of their own.
+.tool/workers/installed: tests/workers/requirements.lock tests/workers/package.json $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .tool/workers
+	$(UV) pip install --quiet --python .tool/workers/bin/python --require-hashes -r tests/workers/requirements.lock
+	@mkdir -p .tool/node && cp tests/workers/package.json .tool/node/
+	@if command -v npm >/dev/null; then \
+	  npm install --prefix .tool/node --silent --no-package-lock --no-audit --no-fund; \
+	else \
+	  echo "npm is not installed: the tests of Node's job libraries will be skipped"; rm -rf .tool/node; \
+	fi
 	@touch $@

@@ -110,7 +110,7 @@ class Vitals:
     client_names: frozenset[str] = frozenset()
     """Names that the census saw last."""
     clients: tuple[Client, ...] = ()
-    """Connections that it saw last and that may be workers: named, or waiting for jobs; a bounded number."""
+    """Connections that it saw last, a bounded number; first those that are named or may wait for jobs."""
     listed: float | None = None
     """When that was, as the `now` of the poll."""
 

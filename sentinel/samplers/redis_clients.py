@@ -36,6 +36,7 @@ _OWN = b"sentinel-"
 _EXEMPT = frozenset(b"bPSMOx")
 """Blocked, subscribed, replica, master, monitor, in a transaction: idle for a reason."""
 _STATS = re.compile(rb"cmdstat_client\|list:calls=(\d{1,18}),usec=(\d{1,18})")
+_DIGITS = re.compile(rb"\d{1,18}")
 _OTHER = "other"
 _RETRY_OFF = 600.0
 _FORGET = 600.0
@@ -45,7 +46,7 @@ _WORKERS = 5_000
 _TAKING = frozenset(
     b"brpop blpop brpoplpush blmove bzpopmin xreadgroup zrangebyscore evalsha eval lpop publish".split()
 )
-"""Last commands of connections that may take jobs."""
+"""Last commands of connections that may take jobs: these are kept before others."""
 _MOVED = 2
 """Clients more or fewer since the last list that call for another; our own dial probe is one."""
 
@@ -197,8 +198,9 @@ class Census:
         while part := list(islice(rows, _SLICE)):
             for row in part:
                 self._count(row, tallies, living, names, origins)
-            workers += _workers(part)
+            workers += _workers(part) if len(workers) < 2 * _WORKERS else []
             await asyncio.sleep(0)
+        workers.sort(key=lambda client: not client.name and client.cmd.encode() not in _TAKING)
         self._vitals.clients = tuple(workers[:_WORKERS])
         return tallies, living, names
 
@@ -333,9 +335,9 @@ def _rows(text: bytes) -> Iterator[tuple[bytes, ...]]:
 
 
 def _workers(rows: list[tuple[bytes, ...]]) -> Iterator[Client]:
-    """Those that may be workers."""
+    """All but our own."""
     for number, addr, name, age, idle, flags, db, cmd, _, _ in rows:
-        if (name or cmd in _TAKING) and not name.startswith(_OWN) and (number + age + idle + db).isdigit():
+        if not name.startswith(_OWN) and all(map(_DIGITS.fullmatch, (number, age, idle, db))):
             words = (addr.decode("utf-8", "replace"), name.decode("utf-8", "replace"))
             seconds = int(age), int(idle)
             yield Client(int(number), *words, *seconds, b"b" in flags, int(db), cmd.decode("ascii", "replace"))

@@ -17,13 +17,21 @@ from redis.exceptions import NoPermissionError
 
 from sentinel.model import Sample, Seconds
 from sentinel.samplers.base import Command, Reader, Reply, SamplerError, Vitals, refusal, sample
+from sentinel.samplers.queues.arq import Arq
+from sentinel.samplers.queues.asynq import Asynq
 from sentinel.samplers.queues.base import Asking, Follower, Queue, Room, Sight
+from sentinel.samplers.queues.bee import Bee
 from sentinel.samplers.queues.bull import Bull, BullMq
 from sentinel.samplers.queues.celery import Celery
+from sentinel.samplers.queues.dramatiq import Dramatiq
+from sentinel.samplers.queues.huey import Huey
+from sentinel.samplers.queues.laravel import Laravel
 from sentinel.samplers.queues.listener import Listener
 from sentinel.samplers.queues.lists import ListQueue
+from sentinel.samplers.queues.resque import Resque
 from sentinel.samplers.queues.rq import Rq
-from sentinel.samplers.queues.streams import StreamQueue
+from sentinel.samplers.queues.sidekiq import Sidekiq
+from sentinel.samplers.queues.streams import StreamQueue, Taskiq
 from sentinel.samplers.queues.zsets import ZsetQueue
 
 __all__ = ["BY_NAME", "Discovery", "ListQueue", "Listener", "Queue", "Queues", "StreamQueue", "ZsetQueue"]
@@ -31,8 +39,17 @@ __all__ = ["BY_NAME", "Discovery", "ListQueue", "Listener", "Queue", "Queues", "
 BY_NAME: Mapping[str, type[Queue]] = {
     "celery": Celery,
     "rq": Rq,
+    "arq": Arq,
+    "dramatiq": Dramatiq,
+    "huey": Huey,
+    "taskiq": Taskiq,
     "bullmq": BullMq,
     "bull": Bull,
+    "bee": Bee,
+    "sidekiq": Sidekiq,
+    "resque": Resque,
+    "laravel": Laravel,
+    "asynq": Asynq,
     "list": ListQueue,
     "zset": ZsetQueue,
     "stream": StreamQueue,

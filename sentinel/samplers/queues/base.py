@@ -5,8 +5,9 @@ own database) and `system`, the kind in `BY_NAME`, such as celery, rq, bullmq or
 of the same name: `queue` and `system` together say which one. What a system does not offer has no series: it is
 unknown, not 0.
 
-    queue_depth                  jobs that wait to be taken, whether or not they may be yet
-    queue_eligible               of these, the jobs that could be taken now: without delayed and future ones
+    queue_depth                  jobs that wait to be taken, as far as the system tells them from others
+    queue_eligible               of these, the jobs that could be taken now: without delayed and future ones; those of
+                                 a paused queue are among them
     queue_oldest_age_seconds     how long the oldest eligible job has waited; 0 if there is none. Exemplar estimate="1"
                                  where the system stamps nothing: then it is a lower bound
     queue_in_flight              taken and not yet done
@@ -134,7 +135,7 @@ class Sight:
     place: str = ""
     """To be put behind names: empty in the target's own database, else `@dbN`."""
     clients: Sequence[Client] = ()
-    """Connections to this database that may be workers, as the last census saw them."""
+    """Connections to this database, as the last census saw them; workers among them."""
     listed: float | None = None
     """When that was, by the server's clock; None if there was none."""
     heard: Sequence[tuple[str, bytes]] = ()

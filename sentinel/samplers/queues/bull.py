@@ -141,24 +141,18 @@ class _Bull:
     def discover(self, sight: Sight) -> Asking[None]:
         """Names from connections, channels and a scan; kept is what has keys of this system."""
         (channels,) = yield (("PUBSUB", "CHANNELS", f"{self.prefix}:*:delayed"),)
-        names = {*self.named, *self.queues}
-        names |= {name for client in sight.clients if (name := queue_of(client.name, self.prefix))}
-        names |= {name for key in (*texts(channels), *sight.scanned) if (name := self._within(key))}
-        names -= {""}
+        connected = {name for client in sight.clients if (name := queue_of(client.name, self.prefix))}
+        keyed = {name for key in (*texts(channels), *sight.scanned) if (name := self._within(key))}
+        names = sorted({*self.named, *self.queues, *connected, *keyed})
         if not names:
             return
-        asked: list[Command] = [
-            ("EXISTS", f"{self.prefix}:{name}:meta", f"{self.prefix}:{name}:events") for name in sorted(names)
-        ]
-        asked += [("EXISTS", f"{self.prefix}:{name}:id") for name in sorted(names)]
-        replies = numbers((yield asked))
-        mq, any_ = replies[: len(names)], replies[len(names) :]
-        own = {
-            name
-            for name, is_mq, is_any in zip(sorted(names), mq, any_, strict=True)
-            if (is_mq if self.system == "bullmq" else is_any and not is_mq)
-        }
-        self.queues = sight.room.take(own | set(self.named))
+        asked: list[Command] = [("HMGET", self._key(name, "meta"), "version", "opts.maxLenEvents") for name in names]
+        asked += [("EXISTS", self._key(name, "id")) for name in names]
+        replies = yield asked
+        is_mq = {name for name, of_mq in zip(names, replies, strict=False) if of_mq not in ([None, None], None)}
+        is_any = {name for name, there in zip(names, replies[len(names) :], strict=True) if there} | connected
+        left = self.queues if len(self._fleet) else ()
+        self.queues = sight.room.take({*self.named, *(is_mq if self.system == "bullmq" else {*is_any, *left} - is_mq)})
         self._done = {queue: self._done.get(queue) or Rising() for queue in self.queues}
         self._failed = {queue: self._failed.get(queue, 0.0) for queue in self.queues}
 

@@ -10,7 +10,7 @@ Knows how to keep workers from poll to poll. Must not know any job system, nor w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sentinel.model import Sample, Seconds
@@ -127,7 +127,8 @@ class Presence:
     quiet: Seconds
     _seen: dict[str, set[str]] = field(default_factory=dict, init=False)
     _missing: dict[str, dict[str, float]] = field(default_factory=dict, init=False)
-    _listed: float | None = field(default=None, init=False)
+    _ids: dict[str, set[int]] = field(default_factory=dict, init=False)
+    """Connections once recognized, whose last command may be any since."""
 
     def see(
         self, group: str, clients: Iterable[Client], listed: float | None, clock: float, *, needed: bool, busy: bool
@@ -151,6 +152,13 @@ class Presence:
             self.fleet.beat(worker, group, beat, clock)
         self._account(group, set(present), clock, needed)
         return len(present)
+
+    def recognized(self, group: str, clients: Iterable[Client], recognize: Callable[[Client], bool]) -> list[Client]:
+        """The connections of a group's workers: those that show it now, and those that have before."""
+        known = self._ids.get(group, set())
+        found = [client for client in clients if client.id in known or recognize(client)]
+        self._ids[group] = {client.id for client in found}
+        return found
 
     def _account(self, group: str, present: set[str], clock: float, needed: bool) -> None:
         before, missing = self._seen.get(group, set()), self._missing.setdefault(group, {})

@@ -92,7 +92,7 @@ class _Rq:
 
     @property
     def workers(self) -> int:
-        return len(self._fleet)
+        return len(self._names)
 
     @property
     def keys(self) -> tuple[str, ...]:

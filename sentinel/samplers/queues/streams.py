@@ -1,6 +1,9 @@
-"""Streams read by a consumer group.
+"""Streams read by a consumer group, and taskiq, which is built on them.
 
-Knows XLEN, XINFO and XRANGE; the time when an entry was added is its id. Must not know what an entry holds.
+A consumer's name outlives it; one that is silent, with nothing to do and nothing left undone, was stopped.
+
+Verified on taskiq-redis 1.2.4. Knows XLEN, XINFO and XRANGE; the time when an entry was added is its id. Must not know
+what an entry holds.
 """
 
 from __future__ import annotations
@@ -16,7 +19,10 @@ from sentinel.samplers.base import Reply
 from sentinel.samplers.queues.base import Asking, Offers, QueueState, Sight, checked, mapped, number, text
 from sentinel.samplers.queues.fleet import Fleet
 
-__all__ = ["StreamQueue"]
+__all__ = ["StreamQueue", "Taskiq"]
+
+_DEAD_AFTER: Seconds = 10.0
+_TASKIQ_BLOCK: Seconds = 2.0
 
 
 @dataclass(frozen=True)
@@ -37,26 +43,49 @@ class StreamQueue:
     """Where it is; without it, the target's own."""
     block: Seconds = 0.0
     """BLOCK of XREADGROUP, after which a consumer asks again; 0 where it may be silent for long: no heartbeats then."""
-    system: str = "stream"
-    """As in `queue_depth{system="…"}`."""
 
     def follower(self) -> _Stream:
         """Knows nothing yet."""
-        return _Stream(self)
+        return _Stream("stream", self.key, self.group, self.name or self.key, self.block)
+
+
+@dataclass(frozen=True)
+class Taskiq:
+    """A stream of taskiq's RedisStreamBroker; the queue of its list broker is a plain list."""
+
+    offers: ClassVar[Offers] = Offers(failures="no", heartbeat="estimate")
+    needs: ClassVar[tuple[str, ...]] = ("type", "xlen", "xinfo|groups", "xinfo|consumers", "xrange")
+
+    db: int | None = None
+    """Where it is; without it, the target's own."""
+    queue: str = "taskiq"
+    """`queue_name`."""
+    group: str = "taskiq"
+    """`consumer_group_name`."""
+
+    def follower(self) -> _Stream:
+        """Knows nothing yet."""
+        return _Stream("taskiq", self.queue, self.group, self.queue, _TASKIQ_BLOCK, found=False)
 
 
 @dataclass
 class _Stream:
-    settings: StreamQueue
+    system: str
+    key: str
+    group: str
+    name: str
+    block: Seconds
+    found: bool = True
+    """Whether it is there, or named to be."""
     listens: tuple[str, ...] = field(default=(), init=False)
     _fleet: Fleet = field(init=False)
 
     def __post_init__(self) -> None:
-        self._fleet = Fleet(self.settings.system, 3 * self.settings.block)
+        self._fleet = Fleet(self.system, max(_DEAD_AFTER, 3 * self.block))
 
     @property
     def queues(self) -> tuple[str, ...]:
-        return (self.settings.name or self.settings.key,)
+        return (self.name,) if self.found else ()
 
     @property
     def workers(self) -> int:
@@ -64,20 +93,26 @@ class _Stream:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return (self.settings.key,)
+        return (self.key,)
 
     def discover(self, sight: Sight) -> Asking[None]:
-        """Nothing: it is named."""
+        """A stream that has the group is found; a named one is there without."""
+        if not self.found:
+            (kind,) = yield (("TYPE", self.key),)
+            if text(kind) == "stream":
+                (groups,) = yield (("XINFO", "GROUPS", self.key),)
+                self.found = bool(self._group(groups))
         sight.room.take(self.queues)
-        yield from ()
 
     def read(self, sight: Sight) -> Asking[list[Sample]]:
         """Its depth, what is in flight, and the consumers; a group that is not there has been given nothing."""
-        key = self.settings.key
+        if not self.found:
+            return []
+        key = self.key
         length, groups, consumers = yield (
             ("XLEN", key),
             ("XINFO", "GROUPS", key),
-            ("XINFO", "CONSUMERS", key, self.settings.group),
+            ("XINFO", "CONSUMERS", key, self.group),
         )
         size = checked(length, key)
         if isinstance(groups, RedisError) and "no such key" not in str(groups):
@@ -95,36 +130,38 @@ class _Stream:
             consumers=number(group.get("consumers")),
             completed_total=None if given is None else max(0.0, given - pending),
         )
-        samples = list(state.samples(self.queues[0] + sight.place, self.settings.system, sight.now))
+        samples = list(state.samples(self.queues[0] + sight.place, self.system, sight.now))
         return [*samples, *self._consumers(consumers, depth, sight)]
 
     def _oldest(self, last: str, depth: float) -> Asking[float | None]:
         """When the first entry that nobody was given was added."""
         if not depth:
             return 0.0
-        (entries,) = yield (("XRANGE", self.settings.key, _after(last), "+", "COUNT", 1),)
+        (entries,) = yield (("XRANGE", self.key, _after(last), "+", "COUNT", 1),)
         first = entries[0] if isinstance(entries, list) and entries else [b""]
         found = number(text(first[0]).partition("-")[0])
         return None if found is None else found / 1000
 
     def _consumers(self, reply: Reply, depth: float, sight: Sight) -> Iterator[Sample]:
-        """One that is silent, with nothing to do and nothing left undone, was stopped: its name stays forever."""
-        if not self.settings.block:
+        """Who asks every few seconds lives; who has work and does not may be at it, if there is a connection for it."""
+        if not self.block:
             return
-        group = f"{self.settings.system}:{self.queues[0]}{sight.place}"
-        for row in reply if isinstance(reply, list) else []:
-            about = mapped(row)
+        group = f"{self.system}:{self.name}{sight.place}"
+        rows = [mapped(row) for row in (reply if isinstance(reply, list) else [])]
+        places = len(rows) if sight.listed is None else sum(client.cmd == "xreadgroup" for client in sight.clients)
+        for place, about in enumerate(sorted(rows, key=lambda row: number(row.get("idle")) or 0.0)):
             worker, pending = text(about.get("name")), number(about.get("pending")) or 0.0
             silent = (number(about.get("idle")) or 0.0) / 1000
             if silent > self._fleet.dead_after and not depth and not pending:
                 self._fleet.leave(worker, sight.clock)
             else:
-                self._fleet.beat(worker, group, sight.clock - silent, sight.clock, busy=pending)
+                at = sight.clock if pending and place < places else sight.clock - silent
+                self._fleet.beat(worker, group, at, sight.clock, busy=pending)
         yield from self._fleet.samples(sight.now, sight.clock)
 
     def _group(self, reply: Reply) -> dict[str, bytes]:
         groups = (mapped(row) for row in (reply if isinstance(reply, list) else []))
-        return next((group for group in groups if text(group.get("name")) == self.settings.group), {})
+        return next((group for group in groups if text(group.get("name")) == self.group), {})
 
 
 def _after(entry: str) -> str:
