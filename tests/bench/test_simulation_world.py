@@ -10,7 +10,7 @@ import pytest
 
 from sentinel.model import Poll, Series, labels
 
-from .simulation.clients import Elastic, Mark, Sessions, Workers
+from .simulation.clients import OLD, Elastic, Mark, Sessions, Workers
 from .simulation.fleet import Rollout, fleet, interrupted
 from .simulation.plan import Deployment, Flood, Leak, Plan
 from .simulation.polls import polls
@@ -46,10 +46,10 @@ def test_a_mark_pool_fills_to_its_peak_and_never_closes() -> None:
 def test_what_a_peak_opened_and_nobody_needed_again_is_unused_once_it_is_old() -> None:
     wanted = counts(2, 5, 3, *[2] * 30)
     use = Mark(limit=9).use(wanted, STEP, RNG)
-    # The fourth and fifth were opened at poll 1; the third served again at poll 2. 600 s are 20 polls.
+    # The fourth and fifth were opened at poll 1; the third served again at poll 2. 60 s are two polls.
     assert use.untouched.tolist() == [2, 3, *[2] * 31]
-    assert use.unused[20] == 0
-    assert use.unused[21:].tolist() == [2] * 12
+    assert use.unused[2] == 0
+    assert use.unused[3:].tolist() == [2] * 30
 
 
 def test_an_elastic_pool_closes_what_idled_for_its_timeout() -> None:
@@ -60,7 +60,7 @@ def test_an_elastic_pool_closes_what_idled_for_its_timeout() -> None:
 def test_warm_connections_that_load_never_reaches_are_unused_once_they_are_old() -> None:
     use = Elastic(limit=9, warm=6, lifetime=1e12).use(counts(*[2] * 40), STEP, RNG)
     assert use.untouched.tolist() == [6] + [4] * 39
-    assert use.unused.tolist() == [0] * 20 + [4] * 20
+    assert use.unused.tolist() == [0] * 2 + [4] * 38
 
 
 def test_a_connection_that_served_is_not_unused_when_load_falls() -> None:
@@ -71,8 +71,8 @@ def test_a_connection_that_served_is_not_unused_when_load_falls() -> None:
 
 def test_renewal_makes_spare_connections_unused_again() -> None:
     use = Elastic(limit=9, warm=6, lifetime=1_200.0).use(counts(*[2] * 4_000), STEP, np.random.default_rng(2))
-    # A renewed spare is unused until its next renewal: older than 600 s for exp(-600/1200) of the time.
-    assert use.unused[100:].mean() == pytest.approx(4 * 0.607, rel=0.1)
+    # A renewed spare is unused until its next renewal: older than 60 s for exp(-60/1200) of the time.
+    assert use.unused[100:].mean() == pytest.approx(4 * 0.951, rel=0.1)
     assert use.recycled.mean() == pytest.approx(6 * STEP / 1_200.0, rel=0.1)
 
 
@@ -184,15 +184,15 @@ def test_a_leak_adds_what_it_says_an_hour(shape: str, per_hour: float) -> None:
     assert (np.diff(extra) >= 0).all()
 
 
-def test_leaked_connections_join_the_unused_when_they_are_ten_minutes_old() -> None:
+def test_leaked_connections_join_the_unused_when_they_are_as_old_as_the_census_asks() -> None:
     plan = quiet_plan(6, days=2)
     label = named_groups(plan)[0]
     leaking = World(replace(plan, leaks=(Leak(label, 300.0, MONDAY + DAY),))).groups[label]
     quiet = World(plan).groups[label]
     extra = leaking.unused - quiet.unused
-    at = leaking.grid.at(MONDAY + DAY)
-    assert extra[: at + 20].max() == 0
-    assert (extra[20:] == (leaking.count - quiet.count)[:-20]).all()
+    at, later = leaking.grid.at(MONDAY + DAY), round(OLD / plan.step)
+    assert extra[: at + later].max() == 0
+    assert (extra[later:] == (leaking.count - quiet.count)[:-later]).all()
 
 
 def test_a_fix_closes_what_had_leaked() -> None:

@@ -1,272 +1,380 @@
-"""Leak: connections are opened and never used again, one after another, and nobody closes them.
+"""Leak: connections are opened and not closed, one after another, in the rhythm of a path that forgets.
 
-What it is: a code path forgets to close. Each forgotten connection was used when it was opened and never again,
-so its idle time is about its age; they come one by one, in the rhythm of the path that forgets, and they stay.
+Each forgotten connection was used when it was opened and never again, so its idle time is about its age: the *cohort*
+of such connections grows, and nobody leaves it. Where forgotten connections are kept busy (a health check pings
+them, a subscription lives on them) only the group's number tells, and only beside what former days had at this time.
 
 What imitates it, and what separates them:
 
-* pools that fill or warm up: they come in one burst and then stop; leaks go on (evenness, no pause);
-* deploys: what is opened is matched by what is closed (falls against rises);
-* autoscaling: the count grows with the number of sources (growth per source);
-* traffic growth: the new connections are used, so they never join the cohort;
-* short-lived clients that idle between two commands: they leave the cohort as fast as they join it.
+* healthy pools, whose newest connections are in the cohort until they are used again: they leave it as fast as they
+  join it. The growth must be beyond a fair coin's by once a year (`evidence`), and above all that the last day had;
+* pools that fill or warm up: they come in a few jumps, then stop (`rises`, and no rise may be a third of the whole);
+* deploys: what opens replaces what closes, so the group does not grow by it;
+* autoscaling: each new process brings what the others hold (clients by source);
+* traffic growth: new connections are used, so they never join the cohort; floors are compared with what so much more
+  traffic explains;
+* floods: within minutes several groups grow alike; a leak is one group's.
 
-Two clocks read the same ledger: *fast*, on connections untouched since their first second (2 s old and more), for
-leaks that reach the wall soon; *slow*, on those that have been unused for `unused_after`, which is all but free
-of noise. Either speaks only after the growth has been seen for a part (`patience`) of the time that is left: with
-ten minutes to the wall half a minute must do, with ten days there is time to be sure.
+Three clocks: *slow*, the cohort that is `unused_after` old (a setting of the census), all but free of noise; *fast*,
+the cohort from its third second on, which counts only when less than `critical_within` is left; *floor*, the group's
+lowest number of each quarter hour against former days, which knows nothing in the first day, and is all that there
+is where the server does not allow CLIENT LIST.
 
-Source: reference/incidents.md 1.4 and 1.6 (the cohort saw a 70/h leak in 21 minutes and hardly ever erred), the
-idle ≈ age test from redis/redis#15102 and the incidents A2-A7.
+Source: reference/incidents.md 1.4 and 1.6 (the cohort saw a 70/h leak in 21 minutes and hardly ever erred; floors
+against yesterday's, gated on the time left, never erred), the idle ≈ age test from redis/redis#15102 and the
+incidents A2-A7. The test itself: `ledger`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from sentinel.model import Culprit, Eta, Evidence, Finding, Labels, Seconds
+from sentinel.model import Culprit, Eta, Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
-from sentinel.pipeline.diagnosis.forecast import Urgency, eta_from_count
+from sentinel.pipeline.diagnosis.floors import Floors
+from sentinel.pipeline.diagnosis.forecast import Background, dispersion, fill_range
+from sentinel.pipeline.diagnosis.habit import Habit
+from sentinel.pipeline.diagnosis.ledger import Growth, Ledger
+from sentinel.pipeline.diagnosis.levels import Ladder
 from sentinel.pipeline.diagnosis.words import clock_time, count, pace, span
 
-__all__ = ["Leak", "Ledger"]
+__all__ = ["Leak"]
 
+COHORTS = {"slow": "redis_group_unused_clients", "fast": "redis_group_untouched_clients"}
+UNNAMED = ""
+"""The group of all clients, where no group is known."""
+SETTLED = 600.0
+"""Growth older than this is no flood's: what comes in a rush has come or gone by then (flood's own `hold`)."""
+GAPS = 10.0
+"""Mean gaps without a rise after which growth has ended: by chance once in 22,000 (e^-10)."""
+SHRINKS = 0.8
+"""Part of the most that was held below which it no longer grows: a fifth is more than noise takes back (`levels`)."""
+LEAVE = 0.5
+"""A severity is left when twice the time is left at which it began: a range's early end moves by as much when what
+was seen for an hour turns out to be another rate (two deviations of `forecast.DRIFT`)."""
 
-@dataclass(slots=True)
-class Ledger:
-    """Rises and falls of one group's cohort since it was last at its lowest.
-
-    A record low begins it anew; so does a pause in the rises that is long for their own pace.
-    """
-
-    start: float
-    floor: float
-    level: float
-    sources: float
-    rises: int = 0
-    risen: float = 0.0
-    fallen: float = 0.0
-    biggest: float = 0.0
-    last_rise: float = 0.0
-    example: Labels | None = None
-
-    def add(self, now: float, level: float, sources: float, example: Labels | None) -> None:
-        """Take the cohort's size at `now`."""
-        if level <= self.floor or self._stalled(now):
-            self._restart(now, level, sources)
-            return
-        change, self.level = level - self.level, level
-        if change > 0:
-            self.rises += 1
-            self.risen += change
-            self.biggest = max(self.biggest, change)
-            self.last_rise = now
-            self.example = example or self.example
-        else:
-            self.fallen -= change
-
-    def _stalled(self, now: float) -> bool:
-        """Ten mean gaps without a rise: by chance once in 22,000 for arrivals at random (e^-10)."""
-        return self.rises >= 2 and now - self.last_rise > 10 * (self.last_rise - self.start) / self.rises
-
-    def _restart(self, now: float, level: float, sources: float) -> None:
-        self.start, self.floor, self.level, self.sources = now, level, level, sources
-        self.rises, self.risen, self.fallen, self.biggest, self.last_rise = 0, 0.0, 0.0, 0.0, now
-        self.example = None
-
-    @property
-    def gain(self) -> float:
-        """By how much the cohort has grown since its floor."""
-        return self.level - self.floor
-
-    def steady(self, min_gain: float, min_rises: int, max_fallen: float) -> bool:
-        """Whether it grew one after another: often enough, in no single burst, and hardly anything left it."""
-        return (
-            self.gain >= min_gain
-            and self.rises >= min_rises
-            and self.biggest <= self.gain / 2
-            and self.fallen <= max_fallen * self.risen
-        )
+Clock = Literal["slow", "fast", "floor"]
 
 
 @dataclass(slots=True)
 class _Suspect:
     """What is held against one group while its leak is open, frozen at first suspicion."""
 
-    since: float
-    floor: float
-    clock: str
+    growth: Growth
+    clock: Clock
+    grown: float
+    """When it last stood higher than ever."""
     peak: float = 0.0
+    held: float = 0.0
     examples: tuple[Labels, ...] = ()
-    stopped: float | None = None
+    ladder: Ladder = field(default_factory=Ladder)
+
+    def take(self, now: float, level: float) -> None:
+        self.held = level - self.growth.floor
+        if self.held > self.peak:
+            self.peak, self.grown = self.held, now
 
 
 @dataclass
 class Leak:
-    """A group's cohort of connections that are never used again grows steadily."""
+    """A group's cohort of connections that are never used again grows, or its floor does."""
 
     name: ClassVar[str] = "leak"
     needs: ClassVar[tuple[str, ...]] = ("redis_connected_clients", "redis_max_clients")
     windows: ClassVar[tuple[str, ...]] = ()
 
-    min_gain: float = 8.0
-    """Connections. With `max_fallen`, growth like this by chance (fair coin for each change): below 0.5 % a run."""
-    min_rises: int = 5
-    """Readings in which the cohort grew: a pool that fills does so in fewer."""
-    max_fallen: float = 0.2
-    """Part of the rises that may have left again."""
-    patience: float = 0.05
-    """Part of the time left for which the growth must have been seen, so that hardly any of it is spent."""
-    patience_at_most: Seconds = 1800.0
+    evidence: float = 34.0
+    """On gain²/moved of the cohort: connections, if none closes. By chance once in exp(evidence/2) beginnings: 34 is
+    once a year for twenty groups that are read every half minute (21 million readings)."""
+    rises: int = 5
+    """Readings in which it must have grown, none of them by a third of the whole: pools fill in fewer."""
     critical_within: Seconds = 7200.0
     warning_within: Seconds = 259200.0
     stopped_for: Seconds = 1800.0
-    """A leak that no longer grows is over after this time, though its connections are still held."""
+    """A leak that no longer grows is over after this time, and what it holds is normal from then on."""
+    day: Seconds = 86400.0
+    """The rhythm of traffic, and how far back beginnings are looked for."""
 
-    _fast: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
-    _slow: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
+    _ledgers: dict[Clock, dict[str, Ledger]] = field(
+        default_factory=lambda: {"slow": {}, "fast": {}}, init=False, repr=False
+    )
+    _floors: dict[str, Floors] = field(default_factory=dict, init=False, repr=False)
+    _traffic: Habit = field(default_factory=Habit, init=False, repr=False)
+    _background: Background = field(default_factory=Background, init=False, repr=False)
     _open: dict[str, _Suspect] = field(default_factory=dict, init=False, repr=False)
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires once a group for as long as its leaked connections are held and growing."""
-        self._read(view, "redis_group_untouched_clients", self._fast)
-        self._read(view, "redis_group_unused_clients", self._slow)
-        if "flood" not in view.found:
-            self._suspect(view)
+        if view.value("redis_restarts_total"):
+            self._forget_all()
+        known = {finding.subject for finding in view.found.get("masked_leak", ())}
+        for clock in ("slow", "fast"):
+            self._read(view, clock)
+        self._read_floors(view)
+        for group, clock, growth in self._suspects(view):
+            if group not in self._open and group not in known:
+                self._open[group] = _Suspect(growth, clock, view.now)
         for group in list(self._open):
-            finding = self._follow(view, group)
-            if finding is None:
-                del self._open[group]
-            else:
-                yield finding
+            if group in known or not self._goes_on(view, group):
+                self._close(group)
+        clients = view.value("redis_connected_clients") or 0.0
+        self._background.learn(view.now, clients - sum(suspect.held for suspect in self._open.values()))
+        for group, suspect in self._open.items():
+            yield self._finding(view, group, suspect)
 
-    def _read(self, view: View, metric: str, ledgers: dict[str, Ledger]) -> None:
-        seen = set()
-        for track in view.each(metric):
+    # What is remembered.
+
+    def _read(self, view: View, clock: Clock) -> None:
+        ledgers, seen = self._ledgers[clock], set()
+        for track in view.each(COHORTS[clock]):
             group = track.label("group")
             seen.add(group)
-            sources = view.value("redis_group_sources", track.labels) or 1.0
-            ledger = ledgers.get(group)
-            if ledger is None:
-                ledgers[group] = Ledger(view.now, track.raw, track.raw, sources)
-            else:
-                ledger.add(view.now, track.raw, sources, track.exemplar)
+            if group not in ledgers:
+                ledgers[group] = Ledger(self.day)
+            ledgers[group].add(view.now, track.raw, _size(view, track.labels))
         if seen:
             for group in ledgers.keys() - seen:
                 del ledgers[group]
 
-    def _suspect(self, view: View) -> None:
-        for clock, ledgers in (("slow", self._slow), ("fast", self._fast)):
-            for group, ledger in ledgers.items():
-                if group not in self._open and self._growing(view, group, ledger):
-                    self._open[group] = _Suspect(ledger.start, ledger.floor, clock)
+    def _read_floors(self, view: View) -> None:
+        traffic = view.value("redis_commands_total") or 0.0
+        usual = self._traffic.usual(view.now)
+        times = traffic / usual if usual else 1.0
+        if not self._open:
+            self._traffic.learn(view.now, traffic)
+        counts = {track.label("group"): track.raw for track in view.known("redis_group_clients", SETTLED)}
+        counts = counts or {UNNAMED: view.value("redis_connected_clients") or 0.0}
+        for group in self._floors.keys() - counts.keys():
+            del self._floors[group]
+        for group, clients in counts.items():
+            floors = self._floors.setdefault(group, Floors())
+            floors.add(view.now, clients, times, learn=group not in self._open)
 
-    def _growing(self, view: View, group: str, ledger: Ledger) -> bool:
-        if not ledger.steady(self.min_gain, self.min_rises, self.max_fallen):
+    def _forget_all(self) -> None:
+        for ledgers in self._ledgers.values():
+            ledgers.clear()
+
+    def _close(self, group: str) -> None:
+        """What the group holds now is given from here on."""
+        del self._open[group]
+        for ledgers in self._ledgers.values():
+            ledgers.pop(group, None)
+        if group in self._floors:
+            self._floors[group].forget()
+
+    def _ledger(self, group: str, clock: Clock) -> Ledger | None:
+        if clock != "floor":
+            return self._ledgers[clock].get(group)
+        return self._floors[group].excess if group in self._floors else None
+
+    # Who is suspected.
+
+    def _suspects(self, view: View) -> Iterator[tuple[str, Clock, Growth]]:
+        for clock in ("slow", "fast"):
+            for group, ledger in self._ledgers[clock].items():
+                if ledger.rose == view.now and group not in self._open:
+                    growth = ledger.growth()
+                    if growth and self._convicts(view, group, clock, growth):
+                        yield group, clock, growth
+        for group, floors in self._floors.items():
+            growth = floors.growth
+            if growth and group not in self._open and self._lifted(view, group, growth):
+                yield group, "floor", growth
+
+    def _convicts(self, view: View, group: str, clock: Clock, growth: Growth) -> bool:
+        if not self._even(growth, growth.evidence, self.rises):
             return False
-        if self._explained_by_sources(view, group, ledger):
+        if growth.beside and _explained(growth, _size(view, (("group", group),))):
             return False
-        eta = self._eta(view, ledger)
-        left = eta.earliest - view.now if eta else float("inf")
-        return view.now - ledger.start >= min(self.patience * left, self.patience_at_most)
-
-    @staticmethod
-    def _explained_by_sources(view: View, group: str, ledger: Ledger) -> bool:
-        """New processes bring their pools: growth with the number of sources is scaling, not a leak."""
-        labels = (("group", group),)
-        sources, clients = view.value("redis_group_sources", labels), view.value("redis_group_clients", labels)
-        if sources is None or clients is None or sources <= ledger.sources:
+        if view.now - growth.since < SETTLED and not self._alone(group, clock, growth):
             return False
-        before = max(1.0, (clients - ledger.gain) / max(1.0, ledger.sources))
-        return (sources - ledger.sources) * before >= ledger.gain / 2
+        return clock == "slow" or self._left(view, growth) <= self.critical_within
 
-    def _eta(self, view: View, ledger: Ledger) -> Eta | None:
-        clients, ceiling = view.value("redis_connected_clients"), view.ceiling
-        if clients is None or ceiling is None:
-            return None
-        left = max(0.0, ceiling - clients)
-        dispersion = max(1.0, ledger.risen / max(1, ledger.rises))
-        wall = f"{count(ceiling)} clients"
-        return eta_from_count(view.now, ledger.gain, view.now - ledger.start, left, wall, dispersion=dispersion)
+    def _even(self, growth: Growth, evidence: float, rises: int) -> bool:
+        """Beyond chance, one after another, and higher than before."""
+        return (
+            evidence >= self.evidence
+            and growth.rises >= rises
+            and growth.biggest <= growth.gain / 3
+            and growth.floor + growth.gain > growth.former
+        )
 
-    def _follow(self, view: View, group: str) -> Finding | None:
-        """The finding on an open suspect; None when it is over."""
+    def _alone(self, group: str, clock: Clock, growth: Growth) -> bool:
+        """Whether most of what all cohorts gained meanwhile is this group's."""
+        gains = (ledger.gained(growth.since) for name, ledger in self._ledgers[clock].items() if name != group)
+        return growth.gain >= sum(gain for gain in gains if gain > 0)
+
+    def _lifted(self, view: View, group: str, growth: Growth) -> bool:
+        """A floor beyond all former days that goes on rising, with the wall within reach."""
+        return (
+            growth.floor + growth.gain > 0
+            and self._even(growth, growth.evidence / growth.step, 3)
+            and self._left(view, growth) <= self.warning_within
+        )
+
+    def _left(self, view: View, growth: Growth) -> Seconds:
+        room = (view.ceiling or 0.0) - (view.value("redis_connected_clients") or 0.0)
+        return max(0.0, room) / growth.pace
+
+    # What is said of whom.
+
+    def _goes_on(self, view: View, group: str) -> bool:
+        """Whether what leaked is still held, and was growing a while ago or can not for want of room."""
         suspect = self._open[group]
-        ledgers = self._slow if suspect.clock == "slow" else self._fast
-        ledger = ledgers.get(group)
-        if ledger is None or ledger.level - suspect.floor <= 0.3 * suspect.peak:
-            return None
-        held = ledger.level - suspect.floor
-        suspect.peak = max(suspect.peak, held)
-        suspect.examples = suspect.examples or ((ledger.example,) if ledger.example else ())
-        full = bool(view.value("redis_connections_rejected_total"))
-        if ledger.gain > 0 or full:
-            suspect.stopped = None
-        elif suspect.stopped is None:
-            suspect.stopped = view.now
-        elif view.now - suspect.stopped > self.stopped_for:
-            return None
-        return self._finding(view, group, suspect, ledger, held, full)
+        ledger = self._ledger(group, suspect.clock)
+        if ledger is None:
+            return False
+        suspect.take(view.now, ledger.level)
+        if suspect.held <= 0.3 * suspect.peak:
+            return False
+        if view.value("redis_connections_rejected_total"):
+            suspect.grown = view.now
+        gap = (suspect.grown - suspect.growth.since) / suspect.growth.rises
+        return view.now - suspect.grown <= max(self.stopped_for, GAPS * gap)
 
-    def _finding(self, view: View, group: str, suspect: _Suspect, ledger: Ledger, held: float, full: bool) -> Finding:
-        now = view.now
-        eta = None if suspect.stopped is not None else self._eta(view, ledger)
-        slope = ledger.gain / max(1e-9, now - ledger.start)
+    def _eta(self, view: View, group: str, suspect: _Suspect) -> Eta | None:
+        """When the room is used up, from the rate of the last as long as is left; None while what is held shrinks."""
+        ledger, ceiling = self._ledger(group, suspect.clock), view.ceiling
+        if suspect.held < SHRINKS * suspect.peak:
+            return None
+        if ledger is None or ceiling is None:
+            return None
+        clients = view.value("redis_connected_clients") or 0.0
+        growth = ledger.growth(suspect.growth.since)
+        if growth is None or growth.gain <= 0:
+            return None
+        point = self._left(view, growth)
+        gained, seconds = ledger.pace(view.now, min(point, view.now - growth.since))
+        if gained < 1 or seconds <= 0:
+            return None
+        blocks = dispersion(ledger.blocks(growth.since))
+        ahead = max(0.0, ceiling - clients) * seconds / gained
+        held = sum(one.held for one in self._open.values())
+        low, high = self._background.range(view.now, clients - held, ahead)
+        left = max(0.0, ceiling - held - high), max(0.0, ceiling - held - low)
+        found = fill_range(gained, seconds, left, dispersion=blocks, day=self.day)
+        return Eta(view.now + found[0], view.now + found[1], f"{count(ceiling)} clients") if found else None
+
+    def _finding(self, view: View, group: str, suspect: _Suspect) -> Finding:
+        ledger = self._ledger(group, suspect.clock)
+        growth = (ledger.growth(suspect.growth.since) if ledger else None) or suspect.growth
+        eta = self._eta(view, group, suspect)
+        example = self._example(view, group, suspect.clock)
+        suspect.examples = suspect.examples or ((example,) if example else ())
+        culprit = _culprit(group, suspect, example)
         clients, ceiling = view.value("redis_connected_clients") or 0.0, view.ceiling or 0.0
-        culprit = _culprit(group, suspect, ledger)
-        growth = "no longer growing" if suspect.stopped is not None else f"{pace(slope)} more"
-        wall = " The server is full and refuses newcomers now." if full else ""
+        refused = view.value("redis_connections_rejected_total")
         return Finding(
             target=view.target,
             source=self.name,
             kind="cause",
-            severity=Urgency(self.critical_within, self.warning_within).severity(now, eta),
-            time=now,
+            severity=self._severity(view.now, suspect, eta),
+            time=view.now,
             firing=True,
-            summary=(
-                f"{culprit.name} holds {count(held)} connections that were opened since "
-                f"{clock_time(suspect.since)} and never used again, {growth}; "
-                f"{count(clients)} of {count(ceiling)} in use.{wall}"
-            ),
+            summary=_summary(culprit, suspect, growth, clients, ceiling)
+            + (" The server is full and refuses newcomers now." if refused else ""),
             subject=group,
-            value=held,
-            threshold=self.min_gain,
-            evidence=(
-                Evidence("connections never used again", held, "", "no steady growth"),
-                Evidence("growth", slope, "1/s", "0"),
-                Evidence("closed again", ledger.fallen, "", "as many as were opened"),
-                Evidence("clients", clients, "", f"below {count(ceiling)}"),
-                Evidence("commands per second", view.value("redis_commands_total") or 0.0, "1/s"),
-            ),
+            value=suspect.held,
+            score=growth.evidence / growth.step if suspect.clock == "floor" else growth.evidence,
+            threshold=self.evidence,
+            evidence=self._evidence(view, suspect, growth),
             eta=eta,
             culprit=culprit,
-            first_action=(
-                f"Recycle the processes of {culprit.name}: that frees the connections. Then look for a path, most "
-                "often an error path, that does not close its connection."
-            ),
-            ruled_out=self._ruled_out(suspect, ledger, now),
+            first_action=_first_action(culprit),
+            ruled_out=_ruled_out(suspect, growth, view.now),
             affected=view.affected,
-            since=suspect.since,
+            since=suspect.growth.since,
         )
 
-    @staticmethod
-    def _ruled_out(suspect: _Suspect, ledger: Ledger, now: float) -> tuple[str, ...]:
+    def _severity(self, now: float, suspect: _Suspect, eta: Eta | None) -> Severity:
+        """By the early end; as it was while there is none."""
+        if eta is None:
+            return suspect.ladder.severity
+        left = max(1.0, eta.earliest - now)
+        return suspect.ladder.take(1 / left, 1 / self.warning_within, 1 / self.critical_within, LEAVE)
+
+    def _example(self, view: View, group: str, clock: Clock) -> Labels | None:
+        metric = COHORTS.get(clock, "redis_group_clients")
+        track = view.store.one(metric, (("group", group),))
+        return track.exemplar if track else None
+
+    def _evidence(self, view: View, suspect: _Suspect, growth: Growth) -> tuple[Evidence, ...]:
+        clients, ceiling = view.value("redis_connected_clients") or 0.0, view.ceiling or 0.0
+        what = "clients above former days" if suspect.clock == "floor" else "connections never used again"
         return (
-            f"not a deploy: {count(ledger.fallen)} of {count(ledger.risen)} closed in {span(now - suspect.since)}",
-            f"not a pool filling up: they came in {ledger.rises} readings, at most {count(ledger.biggest)} at once",
-            "not traffic growth: these connections carry none",
+            Evidence(what, suspect.held, "", f"at most {count(growth.former - suspect.growth.floor)} more"),
+            Evidence("growth", growth.pace, "1/s", "0"),
+            Evidence("gained", growth.gain, "", "as often less as more"),
+            Evidence("closed again", growth.fallen, "", "as many as were opened"),
+            Evidence("gain² by changes", growth.evidence, "", f"below {self.evidence:g}"),
+            Evidence("clients", clients, "", f"below {count(ceiling)}"),
+            Evidence("commands per second", view.value("redis_commands_total") or 0.0, "1/s"),
         )
 
 
-def _culprit(group: str, suspect: _Suspect, ledger: Ledger) -> Culprit:
-    example = dict(suspect.examples[0]) if suspect.examples else {}
-    newest = dict(ledger.example or ())
-    share = float(newest.get("share", example.get("share", "0")) or 0)
-    exact = newest.get("name") or example.get("name", "")
-    name = exact if exact and share >= 0.5 else group
+def _size(view: View, labels: Labels) -> tuple[float, ...]:
+    """Clients and sources of a group."""
+    return view.value("redis_group_clients", labels) or 0.0, view.value("redis_group_sources", labels) or 1.0
+
+
+def _explained(growth: Growth, size: tuple[float, ...]) -> bool:
+    """Replaced rather than added (a deploy), or brought by new processes as the old ones hold it (scaling)."""
+    (clients, sources), (clients_then, sources_then) = size, growth.beside
+    each = max(1.0, clients_then / max(1.0, sources_then))
+    return clients - clients_then < growth.gain / 2 or (sources - sources_then) * each >= growth.gain / 2
+
+
+def _culprit(group: str, suspect: _Suspect, newest: Labels | None) -> Culprit | None:
+    if group == UNNAMED:
+        return None
+    frozen, fresh = dict(suspect.examples[0]) if suspect.examples else {}, dict(newest or ())
+    share = float(fresh.get("share", frozen.get("share", "0")) or 0)
+    exact = fresh.get("name") or frozen.get("name", "")
     parts = [f"group {group}"] + [
-        f"{key} {newest[key]}" for key in ("addr", "cmd", "lib", "user", "db") if newest.get(key)
+        f"{key} {fresh[key]}" for key in ("addr", "cmd", "lib", "user", "db") if fresh.get(key)
     ]
-    return Culprit(name, share or None, ", ".join(parts), suspect.examples)
+    return Culprit(exact if exact and share >= 0.5 else group, share or None, ", ".join(parts), suspect.examples)
+
+
+def _summary(culprit: Culprit | None, suspect: _Suspect, growth: Growth, clients: float, ceiling: float) -> str:
+    since, more = clock_time(suspect.growth.since), f"{pace(growth.pace)} more"
+    use = f"{count(clients)} of {count(ceiling)} in use."
+    if suspect.clock != "floor":
+        who = culprit.name if culprit else "somebody"
+        return (
+            f"{who} holds {count(suspect.held)} connections that were opened since {since} and never used again, "
+            f"{more}; {use}"
+        )
+    if culprit:
+        return f"{culprit.name} holds {count(suspect.held)} more than on former days since {since}, {more}; {use}"
+    return (
+        f"{count(suspect.held)} more clients than on former days since {since}, {more}; {use} Nobody can be named: "
+        "this server's client list is not read."
+    )
+
+
+def _first_action(culprit: Culprit | None) -> str:
+    if culprit is None:
+        return "Allow Sentinel CLIENT LIST (ACL +client|list), or count connections by address on the server's host."
+    return (
+        f"Recycle the processes of {culprit.name}: that frees the connections. Then look for a path, most often an "
+        "error path, that does not close its connection."
+    )
+
+
+def _ruled_out(suspect: _Suspect, growth: Growth, now: float) -> tuple[str, ...]:
+    one_by_one = f"not a pool filling up: it came in {growth.rises} steps, the largest {count(growth.biggest)}"
+    if suspect.clock == "floor":
+        return (
+            "not the time of day: former days stood lower at this time",
+            one_by_one,
+            "not traffic growth: commands have not grown as much",
+        )
+    return (
+        f"not a deploy: {count(growth.fallen)} of {count(growth.gain + growth.fallen)} closed in "
+        f"{span(now - growth.since)}",
+        one_by_one,
+        "not traffic growth: these connections carry none",
+    )

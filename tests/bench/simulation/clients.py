@@ -12,11 +12,13 @@ from typing import Protocol
 
 import numpy as np
 
+from sentinel.samplers.redis_clients import CensusSettings
+
 from .traffic import Counts, Grid, Values
 
 __all__ = ["OLD", "Elastic", "Group", "Mark", "Pool", "Sessions", "Use", "Workers", "connections"]
 
-OLD = 600.0
+OLD = CensusSettings().unused_after
 """Seconds of age from which a connection that was used once and never again counts as unused."""
 
 

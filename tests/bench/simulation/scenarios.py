@@ -142,7 +142,7 @@ def _flood(
         world = World(replace(plan, floods=(Flood(start, clients, spread, stay, groups, idle),)))
         end = start + spread + 1.3 * stay
         culprit = groups[0] if one_group else ""
-        causes = FULL | LEAK | {"flood"} if one_group else FULL | {"flood"}
+        causes = FULL | LEAK | {"flood"} if len(groups) == 1 else FULL | {"flood"}
         event = Event(name, start, end, causes, culprit, world.wall(after=start))
         return Run(name, world, (event,), min(end + 2 * HOUR, world.grid.end))
 
