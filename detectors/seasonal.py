@@ -120,8 +120,9 @@ class DayPeaks:
         slot, best = self._slot_of(t), 0.0
         for near in (slot - 1, slot, slot + 1):
             best = max(best, self._left(near % self.slots, t))
-        if slot != self._slot and (slot - self._slot + 1) % self.slots <= 2:
-            best = max(best, self._peak)
+        later = t - self._time
+        if (slot - self._slot + 1) % self.slots <= 2 and (slot != self._slot or later > 0.5 * DAY):
+            best = max(best, self._faded(self._peak, later))
         return best
 
     def learn(self, t: float, value: float) -> None:
@@ -137,8 +138,10 @@ class DayPeaks:
 
     def _left(self, slot: int, t: float) -> float:
         """What is remembered of a slot's peak at time `t`."""
-        peak = self._former[slot]
-        return peak * self.keep ** max(0.0, (t - self._seen[slot]) / DAY - 1.0) if peak else 0.0
+        return self._faded(self._former[slot], t - self._seen[slot])
+
+    def _faded(self, peak: float, later: float) -> float:
+        return peak * self.keep ** max(0.0, later / DAY - 1.0) if peak else 0.0
 
     def _slot_of(self, t: float) -> int:
         return int(t % DAY * self.slots / DAY) % self.slots

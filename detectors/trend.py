@@ -1,6 +1,7 @@
 """Rising floors: slope with a confidence interval, a test for a trend, and the time until a level is reached.
 
-Pure functions over arrays, and one detector made of them. Knows nothing of what the level is or who rises.
+Pure functions over arrays, and one detector made of them. Knows nothing of what the level is or who rises. Imports
+numpy where arrays are made and not before: `import detectors` must cost a daemon's start nothing.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
-from statistics import NormalDist
-from typing import Final, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detectors.base import LARGEST, Seconds
 
 __all__ = ["Floor", "Slope", "Tendency", "TimeLeft", "Trend", "eta", "mann_kendall", "theil_sen"]
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 SCORE_AT_LEVEL: Final = 1e6
 """Score of a floor that has reached the level, and the largest one that Trend gives."""
@@ -72,10 +73,15 @@ def theil_sen(t: Floats, x: Floats, confidence: float = 0.9, memory: bool = Fals
     Yue and Wang (2004), "The Mann-Kendall test modified by effective sample size", equation 12 with the
     autocorrelation of an AR(1) process.
 
+    >>> import numpy as np
     >>> t = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
     >>> theil_sen(t, np.array([0.0, 2.0, 4.0, 100.0, 8.0, 10.0]))  # one wild point; ranks 3 and 13 of 15
     Slope(value=2.0, low=2.0, high=33.333333333333336)
     """
+    from statistics import NormalDist
+
+    import numpy as np
+
     i, j = _pairs(len(t))
     run = t[j] - t[i]
     rise = x[j] - x[i]
@@ -105,10 +111,13 @@ def mann_kendall(x: Floats, memory: bool = False) -> Tendency:
     Source: Mann (1945); Kendall (1975), with his correction for ties and for continuity. Memory: as
         theil_sen.
 
+    >>> import numpy as np
     >>> tendency = mann_kendall(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     >>> round(tendency.z, 3), round(tendency.p, 3)  # S = 10, variance 5 * 4 * 15 / 18
     (2.205, 0.027)
     """
+    import numpy as np
+
     i, j = _pairs(len(x))
     rises = np.sign(x[j] - x[i])
     s = float(rises.sum())
@@ -201,6 +210,8 @@ class Floor:
 
     def lows(self) -> tuple[Floats, Floats]:
         """Times and values of the lowest point of each step that is over: float64, shape (n,), oldest first."""
+        import numpy as np
+
         return np.array(self._times, dtype=np.float64), np.array(self._lows, dtype=np.float64)
 
 
@@ -283,11 +294,15 @@ class Trend:
 
 @lru_cache(maxsize=8)
 def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    import numpy as np
+
     return np.triu_indices(n, k=1)
 
 
 def _kendall_variance(x: Floats) -> float:
     """Variance of Kendall's S under no trend, less what ties take away."""
+    import numpy as np
+
     n = len(x)
     _, ties = np.unique(x, return_counts=True)
     tied = float((ties * (ties - 1) * (2 * ties + 5)).sum())
@@ -296,6 +311,8 @@ def _kendall_variance(x: Floats) -> float:
 
 def _interval(slopes: Floats, value: float, half: float) -> Slope:
     """Slopes at the ranks (N - half) / 2 and (N + half) / 2 + 1, counted from 1; the extremes beyond."""
+    import numpy as np
+
     n = len(slopes)
     low = max(0, math.floor((n - half) / 2.0) - 1)
     high = min(n - 1, math.ceil((n + half) / 2.0))
