@@ -7,10 +7,12 @@ one file, one line here, one test file, one paragraph in the docs.
 from sentinel.notifiers.alertmanager import Alertmanager
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
 from sentinel.notifiers.discord import Discord
+from sentinel.notifiers.opsgenie import Opsgenie
 from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.slack import Slack
 from sentinel.notifiers.slack_app import SlackApp
 from sentinel.notifiers.stdout import Stdout
+from sentinel.notifiers.teams import Teams
 from sentinel.notifiers.telegram import Telegram
 from sentinel.notifiers.webhook import Webhook
 
@@ -22,7 +24,9 @@ BY_NAME: dict[str, type[Notifier]] = {
     "slack_app": SlackApp,
     "discord": Discord,
     "telegram": Telegram,
+    "teams": Teams,
     "pagerduty": PagerDuty,
+    "opsgenie": Opsgenie,
     "alertmanager": Alertmanager,
     "stdout": Stdout,
 }

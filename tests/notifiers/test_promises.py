@@ -17,7 +17,9 @@ from sentinel.notifiers.http import open_session
 from tests.notifiers.fakes import ROUTING_KEY, Fake, FakePagerDuty, FakeSlack, serving
 from tests.notifiers.fakes.alertmanager import FakeAlertmanager
 from tests.notifiers.fakes.discord import FakeDiscord
+from tests.notifiers.fakes.opsgenie import KEY, FakeOpsgenie
 from tests.notifiers.fakes.slack_app import TOKEN, FakeSlackApp
+from tests.notifiers.fakes.teams import FakeTeams
 from tests.notifiers.fakes.telegram import CHAT, FakeTelegram
 from tests.notifiers.fakes.telegram import TOKEN as BOT_TOKEN
 from tests.notifiers.stories import NOON, enormous, leak, notification
@@ -29,6 +31,8 @@ FAKES: dict[str, Callable[[], Fake]] = {
     "slack_app": FakeSlackApp,
     "discord": FakeDiscord,
     "telegram": FakeTelegram,
+    "teams": FakeTeams,
+    "opsgenie": FakeOpsgenie,
     "pagerduty": FakePagerDuty,
     "alertmanager": FakeAlertmanager,
 }
@@ -52,9 +56,13 @@ MAKE: dict[str, Callable[[str], Notifier]] = {
     "telegram": lambda url: BY_NAME["telegram"](
         token=Secret(BOT_TOKEN), chat_id=CHAT, url=url.replace("/hook/TOKEN-in-the-path", "")
     ),
+    "teams": lambda url: BY_NAME["teams"](url=Secret(url)),
+    "opsgenie": lambda url: BY_NAME["opsgenie"](
+        api_key=Secret(KEY), url=url.replace("/hook/TOKEN-in-the-path", ""), teams=("queues",)
+    ),
     "stdout": lambda url: BY_NAME["stdout"](),
 }
-SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY, TOKEN, BOT_TOKEN)
+SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY, TOKEN, BOT_TOKEN, KEY)
 HTTP = sorted(FAKES)
 
 
@@ -128,7 +136,7 @@ async def test_the_vendor_takes_it_however_large_and_odd(
 @pytest.mark.parametrize("kind", sorted(BY_NAME))
 def test_an_enormous_message_is_cut_and_says_so(kind: str) -> None:
     message = MAKE[kind]("https://hooks.example/hook").message(enormous())
-    assert len(message.body) <= {"webhook": 20_000, "stdout": 4_096}.get(kind, 512_000)
+    assert len(message.body) <= {"webhook": 20_000, "teams": 20_000, "stdout": 4_096}.get(kind, 512_000)
     assert message.truncated
 
 
