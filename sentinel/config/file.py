@@ -42,6 +42,8 @@ from sentinel.samplers.pushed import PushedHeartbeat
 from sentinel.samplers.queues import BY_NAME as QUEUES
 from sentinel.samplers.queues import Queue
 from sentinel.samplers.target import TargetSettings
+from sentinel.statuspages import BY_NAME as STATUS_PAGES
+from sentinel.statuspages.base import StatusPage
 from sentinel.tape import TapeSettings
 
 __all__ = ["CAUSES", "KINDS", "NOTIFIERS", "OFF", "File", "default_rules", "shape"]
@@ -103,6 +105,8 @@ class File:
     maintenance: tuple[MaintenanceWindow, ...] = ()
     """Times at which work is expected."""
     deploys: DeploySettings = field(default_factory=DeploySettings)
+    status_pages: Mapping[str, StatusPage] = field(default_factory=dict)
+    """Pages for customers, by name; nothing is public unless a rule of a page says so."""
     links: Links = field(default_factory=Links)
     """Where readers of messages find more; each destination may have its own instead."""
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
@@ -125,6 +129,7 @@ def shape() -> TypeAdapter[File]:
     """What reads a file's values, and knows their schema."""
     families = {
         Notifier: Family(NOTIFIERS),
+        StatusPage: Family(STATUS_PAGES),
         Queue: Family(QUEUES),
         Heartbeat: Family(HEARTBEATS),
         Callable[[], Detector]: Family(detectors.BY_NAME, finish=factory),

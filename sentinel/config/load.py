@@ -29,7 +29,9 @@ from sentinel.config.scale import scaled
 from sentinel.config.settings import Overrides, Settings
 from sentinel.notifiers.base import Notifier
 from sentinel.notifiers.voice import Links, Voice
+from sentinel.pipeline.publishing import PublicPage
 from sentinel.pipeline.settings import Destination, PipelineSettings, Route
+from sentinel.samplers.pushed import TARGET as PUSHED
 
 __all__ = ["load"]
 
@@ -89,7 +91,8 @@ def _settings(file: File, environment: Mapping[str, str]) -> Settings:
     return Settings(
         pipeline=_pipeline(file, receivers),
         targets=tuple(replace(target, census=scaled(target.census, file.time_scale)) for target in file.targets),
-        notifiers={name: notifier for _, name, notifier in _destinations(receivers)},
+        notifiers={name: notifier for _, name, notifier in _destinations(receivers)}
+        | {f"page/{name}": page for name, page in file.status_pages.items()},
         delivery=file.delivery,
         http=file.http,
         log=file.log,
@@ -123,15 +126,29 @@ def _pipeline(file: File, receivers: Mapping[str, tuple[Notifier, ...]]) -> Pipe
             Destination(receiver, name, notifier.min_severity, notifier.reasons, notifier.pages, notifier.groups)
             for receiver, name, notifier in _destinations(receivers)
         ),
-        targets={target.name: target.labels for target in file.targets},
+        targets=_targets(file),
         inhibitions=file.inhibitions,
         never_page=file.never_page,
         maintenance=file.maintenance,
         deploys=file.deploys,
         shadow=file.shadow,
         digest=file.digest,
+        pages=tuple(_pages(file)),
     )
     return scaled(settings, file.time_scale)
+
+
+def _targets(file: File) -> dict[str, Mapping[str, str]]:
+    """Labels of all that is watched; pushed heartbeats belong to no server, and are one."""
+    pushed: dict[str, Mapping[str, str]] = {PUSHED: {}} if file.pushed_heartbeats else {}
+    return {target.name: target.labels for target in file.targets} | pushed
+
+
+def _pages(file: File) -> Iterator[PublicPage]:
+    """Status pages; in shadow mode nothing is public."""
+    for name, page in file.status_pages.items():
+        mode = "off" if file.shadow else page.mode
+        yield PublicPage(f"page/{name}", mode, page.publish, page.gates, page.drafts)
 
 
 def _routes(file: File, receivers: Iterable[str]) -> tuple[Route, ...]:

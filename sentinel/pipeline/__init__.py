@@ -13,6 +13,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sentinel.model import (
@@ -33,12 +34,14 @@ from sentinel.pipeline.actions import (
     Acknowledge,
     Action,
     ActionError,
+    Approve,
     Deploy,
     Mark,
     Note,
     Resolve,
     Silence,
     Unsilence,
+    Withdraw,
 )
 from sentinel.pipeline.deploys import Deploys
 from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
@@ -46,6 +49,7 @@ from sentinel.pipeline.diagnosis import Diagnosis, windows
 from sentinel.pipeline.digest import Digest, Kept
 from sentinel.pipeline.incidents import NO_DATA, Change, Incidents
 from sentinel.pipeline.maintenance import Maintenance
+from sentinel.pipeline.publishing import Published, Publishing, PublishingError
 from sentinel.pipeline.routing import Call, Routing
 from sentinel.pipeline.series import SeriesStore, Track
 from sentinel.pipeline.settings import (
@@ -75,8 +79,11 @@ __all__ = [
     "default_rules",
 ]
 
-SNAPSHOT_VERSION = "3"
+SNAPSHOT_VERSION = "4"
 """Changes with the shape of what `snapshot` holds; another version is not read."""
+
+TRUSTED_FOR = 60.0
+"""Seconds since a target's last poll within which what is open on it may count for a status page."""
 
 SAME_START = 30.0
 """Seconds by which two estimates of a server's start may differ: whole seconds of uptime, clocks that are adjusted."""
@@ -143,6 +150,7 @@ class Pipeline:
         self._routing = Routing(settings, self._silences, maintenance, self._deploys)
         self._recorder = Recorder(_looked_at(settings))
         self._digest = Digest(settings.instance_id, settings.digest)
+        self._publishing = Publishing(settings.instance_id, settings.pages)
         self._retired = False
 
     # What it is told
@@ -164,7 +172,9 @@ class Pipeline:
         changes += self._incidents.take(poll.target, poll.time, findings, causes | judged)
         recordings = self._recorder.feed(poll.target, poll.time, target.store)
         step = self._follow(changes, poll.time, (poll.target,), recordings)
-        return replace(step, findings=tuple(transitions), notes=(why,) if why else ())
+        notes = (why,) if why else ()
+        public = self._publishing.take(self._incidents.open(), poll.time, partial(self._is_trusted, poll.time))
+        return self._published(replace(step, findings=tuple(transitions), notes=notes), public)
 
     def advance(self, now: float) -> Step:
         """Do what falls due by time alone: reminders, escalation steps, ends of silences, the digest."""
@@ -182,6 +192,7 @@ class Pipeline:
             ActionError: it cannot be done; nothing was changed, and there is nothing to remember.
         """
         events: list[Event] = []
+        public: list[Notification] = []
         kept: list[tuple[str, Action | None]] = []
         changes: list[Change] = []
         match action:
@@ -201,9 +212,12 @@ class Pipeline:
                 kept.append((self._deploys.add(action), action))
                 events.append(_audit(action, "deploy", f"{action.version} {' '.join(action.targets)}".rstrip()))
                 self._mention(action.time)
+            case Approve() | Withdraw():
+                public, events = self._answer(action)
         self._routing.disturb()
         step = self._follow(changes, action.time, self._incidents.targets())
-        return replace(step, events=tuple(events) + step.events, kept=tuple(kept) + step.kept)
+        step = replace(step, events=tuple(events) + step.events, kept=tuple(kept) + step.kept)
+        return self._published(step, public)
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next."""
@@ -236,6 +250,10 @@ class Pipeline:
     def recording(self, incident: str) -> Recording | None:
         """What was recorded so far of an incident, by id, that is open or was a short while ago."""
         return self._recorder.recording(incident)
+
+    def published(self) -> list[tuple[Published, str, str]]:
+        """Drafts and open incidents of status pages, oldest first, each with its title and text."""
+        return [(each, *self._publishing.text(each)) for each in self._publishing.published()]
 
     def latest(self) -> Iterator[tuple[str, Sample]]:
         """The newest sample of every series that has not ended, by target."""
@@ -282,7 +300,8 @@ class Pipeline:
 
         What has changed is not part of it: the store has that.
         """
-        engine = self._incidents.progress(), self._recorder.reels(), self._digest, self._routing.held_back()
+        held = self._routing.held_back()
+        engine = self._incidents.progress(), self._recorder.reels(), self._digest, held, self._publishing.progress()
         whole = (SNAPSHOT_VERSION, self._shape(), self._targets, engine)
         return pickle.dumps(whole, protocol=pickle.HIGHEST_PROTOCOL)
 
@@ -306,7 +325,8 @@ class Pipeline:
             raise SnapshotError(f"the snapshot cannot be read ({type(error).__name__}); starting cold") from error
         if version != SNAPSHOT_VERSION:
             raise SnapshotError("the snapshot is of another version; starting cold")
-        progress, reels, digest, held = engine
+        progress, reels, digest, held, published = engine
+        self._publishing.go_on(published)
         self._incidents.go_on(progress)
         self._recorder.restore(reels, incidents)
         self._digest = replace(digest, settings=self._settings.digest)
@@ -427,6 +447,17 @@ class Pipeline:
             events.append(Event(now, "told", name, "", said))
         return tuple(numbered.values()), tuple(notifications)
 
+    def _published(self, step: Step, public: Sequence[Notification]) -> Step:
+        """With what status pages are told, and what operators should know of it."""
+        notes, self._publishing.notes = tuple(self._publishing.notes), []
+        return replace(step, notifications=step.notifications + tuple(public), notes=step.notes + notes)
+
+    def _is_trusted(self, now: float, incident: Incident) -> bool:
+        """Whether an incident may count for the public: not held back, and seen through eyes that are well."""
+        target = self._targets.get(incident.target)
+        fresh = target is not None and now - target.time <= TRUSTED_FOR and now >= self._warm_at(incident.target)
+        return fresh and not incident.flapping and self._routing.muted(incident, (), now) is None
+
     def _warm_at(self, name: str) -> float:
         target = self._targets.get(name)
         return float("-inf") if target is None else target.began + self._settings.incidents.startup_grace
@@ -448,6 +479,15 @@ class Pipeline:
                 yield _notification(Call(destination, Reason.DIGEST, digest, None, (), False), digest, now)
 
     # People
+
+    def _answer(self, action: Approve | Withdraw) -> tuple[list[Notification], list[Event]]:
+        try:
+            if isinstance(action, Withdraw):
+                self._publishing.withdraw(action.ref, action.time)
+                return [], [_audit(action, "withdrawn", action.ref)]
+            return self._publishing.approve(action.ref, action.time), [_audit(action, "approved", action.ref)]
+        except PublishingError as error:
+            raise ActionError(str(error)) from error
 
     def _handle(self, action: Acknowledge | Resolve) -> list[Change]:
         incident = self._incidents.find(action.incident)

@@ -18,12 +18,14 @@ __all__ = [
     "Acknowledge",
     "Action",
     "ActionError",
+    "Approve",
     "Deploy",
     "Mark",
     "Note",
     "Resolve",
     "Silence",
     "Unsilence",
+    "Withdraw",
     "decode",
     "encode",
 ]
@@ -116,7 +118,26 @@ class Deploy:
     text: str = ""
 
 
-Action = Acknowledge | Note | Mark | Resolve | Silence | Unsilence | Deploy
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """The draft of a public update may go out, and its subscribers may have mails."""
+
+    time: float
+    by: str
+    ref: str
+    """Of the draft, as it was told: `SNT-…`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The draft of a public update must not go out."""
+
+    time: float
+    by: str
+    ref: str
+
+
+Action = Acknowledge | Note | Mark | Resolve | Silence | Unsilence | Deploy | Approve | Withdraw
 
 BY_NAME: Mapping[str, type[Any]] = {
     "acknowledge": Acknowledge,
@@ -126,6 +147,8 @@ BY_NAME: Mapping[str, type[Any]] = {
     "silence": Silence,
     "unsilence": Unsilence,
     "deploy": Deploy,
+    "approve": Approve,
+    "withdraw": Withdraw,
 }
 """What each is called in JSON."""
 

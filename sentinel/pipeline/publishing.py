@@ -38,7 +38,17 @@ from sentinel.model import (
 )
 from sentinel.pipeline.diagnosis.words import clock_time, span
 
-__all__ = ["VARIABLES", "Gates", "PublicPage", "PublicRule", "Published", "Publishing", "PublishingError", "refusal"]
+__all__ = [
+    "VARIABLES",
+    "Gates",
+    "Mode",
+    "PublicPage",
+    "PublicRule",
+    "Published",
+    "Publishing",
+    "PublishingError",
+    "refusal",
+]
 
 VARIABLES: Final = ("component", "started_at", "stage", "ref")
 """All that a template may name."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from detectors.base import Detector
 from detectors.ewma import Ewma
 from sentinel.model import Reason, Seconds, Severity
+from sentinel.pipeline.publishing import PublicPage
 from sentinel.pipeline.schedule import check_schedule
 
 __all__ = [
@@ -232,6 +233,8 @@ class PipelineSettings:
     shadow: bool = False
     """Tell nobody of anything; a daily digest says what would have been told."""
     digest: DigestSettings = DigestSettings()
+    pages: tuple[PublicPage, ...] = ()
+    """Status pages, and what customers may read on them."""
 
 
 def default_rules() -> tuple[Rule, ...]:

@@ -13,18 +13,74 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+import aiohttp
 import orjson
 
-from sentinel.model import ComponentStatus, Notification, PublicUpdate, Seconds, Stage
+from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Seconds, Severity, Stage
 from sentinel.notifiers.base import Attempt, Message
+from sentinel.notifiers.http import HttpSettings
+from sentinel.notifiers.voice import Links, Templates
+from sentinel.pipeline.publishing import Gates, Mode, PublicRule
 
-__all__ = ["LIST_LAG", "Kept", "Page", "Remote", "decoded", "encoded", "publish"]
+__all__ = ["LIST_LAG", "Kept", "Page", "Remote", "StatusPage", "decoded", "encoded", "publish"]
 
 DOUBLE = "This was reported twice. Please see the other report."
 LIST_LAG: Seconds = 2.0
 """A list may not yet show what was made just before: it is asked again after this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusPage(HttpSettings):
+    """What all status pages have in common.
+
+    Args:
+        mode: `off`; `draft`: a person approves the exact text; `component_only`: change components, make no incident;
+            `auto`: publish what passes the gates.
+        publish: What customers notice, in which component, and in which words. Without it nothing is public.
+        gates: What must hold before something is public by itself, and how it ends.
+    """
+
+    kind: ClassVar[str]
+    rate: ClassVar[float]
+    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
+    pages: ClassVar[bool] = False
+    groups: ClassVar[bool] = False
+    min_severity: ClassVar[Severity] = Severity.INFO
+    drafts: ClassVar[bool]
+    """Whether the page itself keeps drafts from the public."""
+    sets_components: ClassVar[bool]
+    """Whether a component can be changed without an incident."""
+
+    mode: Mode = "draft"
+    publish: tuple[PublicRule, ...] = ()
+    gates: Gates = field(default_factory=Gates)
+
+    def __post_init__(self) -> None:
+        if self.mode == "component_only" and not self.sets_components:
+            raise ValueError("mode must be draft or auto here: this page cannot change a component without an incident")
+        if self.templates != Templates() or self.links != Links():
+            raise ValueError("templates must be left out here: the words for customers are under `publish`")
+
+    def message(self, notification: Notification, *, minimal: bool = False) -> Message:
+        """The public update; there is no plainer text to fall back to than words for customers."""
+        return encoded(notification)
+
+    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
+        """Make, continue or end the incident. Gives the new reference."""
+        update, about = decoded(message)
+        return await publish(self.open(session, about, attempt), update, attempt)
+
+    def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
+        """The page's API, for one update.
+
+        Args:
+            session: The destination's own.
+            about: `key`, `incident` and `ref` of what the update is about.
+            attempt: What delivery knows of this try.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,18 @@ resource. Source: reference/delivery.md 5.3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import aiohttp
 
-from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Secret, Severity, Stage
-from sentinel.notifiers.base import Attempt, Message
-from sentinel.notifiers.http import HttpSettings, check_url
+from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
+from sentinel.notifiers.base import Attempt
+from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import rfc3339
 from sentinel.statuspages.api import Api
-from sentinel.statuspages.base import Remote, decoded, encoded, publish
+from sentinel.statuspages.base import Page, Remote, StatusPage
 
 __all__ = ["BetterStack"]
 
@@ -32,7 +32,7 @@ _PER_PAGE = 250
 
 
 @dataclass(frozen=True)
-class BetterStack(HttpSettings):
+class BetterStack(StatusPage):
     """Keeps status reports of one Better Stack status page.
 
     Args:
@@ -42,31 +42,23 @@ class BetterStack(HttpSettings):
     """
 
     kind: ClassVar[str] = "better_stack"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
-    pages: ClassVar[bool] = False
-    groups: ClassVar[bool] = False
     rate: ClassVar[float] = 0.3
     drafts: ClassVar[bool] = False
     sets_components: ClassVar[bool] = False
-    min_severity: ClassVar[Severity] = Severity.INFO
 
     page: str
     token: Secret
     url: str = "https://uptime.betterstack.com/api/v2"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page.isdigit():
             raise ValueError(f"page must be the digits of the page's id, got {self.page!r}")
 
-    def message(self, notification: Notification, *, minimal: bool = False) -> Message:
-        """The update."""
-        return encoded(notification)
-
-    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
-        """Make, continue or end the report."""
-        update, _ = decoded(message)
-        return await publish(_Page(self, session, attempt), update, attempt)
+    def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
+        """The page's API, for one update."""
+        return _Page(self, session, attempt)
 
 
 class _Page:

@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 import aiohttp
 
-from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Secret, Severity, Stage
-from sentinel.notifiers.base import Attempt, Message
-from sentinel.notifiers.http import HttpSettings, check_url
+from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
+from sentinel.notifiers.base import Attempt
+from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import cut, rfc3339
 from sentinel.statuspages.api import Api
-from sentinel.statuspages.base import Remote, decoded, encoded, publish
+from sentinel.statuspages.base import Page, Remote, StatusPage
 
 __all__ = ["Cachet"]
 
@@ -33,7 +33,7 @@ _STATUSES = {
 
 
 @dataclass(frozen=True)
-class Cachet(HttpSettings):
+class Cachet(StatusPage):
     """Keeps incidents of a Cachet 3.
 
     Args:
@@ -42,28 +42,20 @@ class Cachet(HttpSettings):
     """
 
     kind: ClassVar[str] = "cachet"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
-    pages: ClassVar[bool] = False
-    groups: ClassVar[bool] = False
     rate: ClassVar[float] = 1.0
     drafts: ClassVar[bool] = True
     sets_components: ClassVar[bool] = True
-    min_severity: ClassVar[Severity] = Severity.INFO
 
     url: str
     token: Secret
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_url("url", Secret(self.url), allow_http=self.allow_http)
 
-    def message(self, notification: Notification, *, minimal: bool = False) -> Message:
-        """The update."""
-        return encoded(notification)
-
-    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
-        """Make, continue or end the incident."""
-        update, about = decoded(message)
-        return await publish(_Page(self, session, about, attempt), update, attempt)
+    def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
+        """The page's API, for one update."""
+        return _Page(self, session, about, attempt)
 
 
 class _Page:

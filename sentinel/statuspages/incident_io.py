@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Secret, Severity, Stage
-from sentinel.notifiers.base import Attempt, Message
-from sentinel.notifiers.http import HttpSettings, check_url
+from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
+from sentinel.notifiers.base import Attempt
+from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import cut
 from sentinel.statuspages.api import Api
-from sentinel.statuspages.base import Remote, decoded, encoded, publish
+from sentinel.statuspages.base import Page, Remote, StatusPage
 
 __all__ = ["IncidentIo"]
 
@@ -32,7 +32,7 @@ _MOST_UPDATES = 90
 
 
 @dataclass(frozen=True)
-class IncidentIo(HttpSettings):
+class IncidentIo(StatusPage):
     """Keeps incidents of one status page of incident.io.
 
     Args:
@@ -42,31 +42,23 @@ class IncidentIo(HttpSettings):
     """
 
     kind: ClassVar[str] = "incident_io"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
-    pages: ClassVar[bool] = False
-    groups: ClassVar[bool] = False
     rate: ClassVar[float] = 5.0
     drafts: ClassVar[bool] = False
     sets_components: ClassVar[bool] = False
-    min_severity: ClassVar[Severity] = Severity.INFO
 
     page: str
     api_key: Secret
     url: str = "https://api.incident.io"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page:
             raise ValueError("page must be the id of the status page")
 
-    def message(self, notification: Notification, *, minimal: bool = False) -> Message:
-        """The update."""
-        return encoded(notification)
-
-    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
-        """Make, continue or end the incident."""
-        update, _ = decoded(message)
-        return await publish(_Page(self, session, attempt), update, attempt)
+    def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
+        """The page's API, for one update."""
+        return _Page(self, session, attempt)
 
 
 class _Page:

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Secret, Severity
-from sentinel.notifiers.base import Attempt, Message
-from sentinel.notifiers.http import HttpSettings, check_url
+from sentinel.model import ComponentStatus, PublicUpdate, Secret
+from sentinel.notifiers.base import Attempt
+from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import rfc3339
 from sentinel.statuspages.api import Api
-from sentinel.statuspages.base import Remote, decoded, encoded, publish
+from sentinel.statuspages.base import Page, Remote, StatusPage
 
 __all__ = ["Instatus"]
 
@@ -32,7 +32,7 @@ _PER_PAGE = 100
 
 
 @dataclass(frozen=True)
-class Instatus(HttpSettings):
+class Instatus(StatusPage):
     """Keeps incidents of one Instatus page.
 
     Args:
@@ -42,31 +42,23 @@ class Instatus(HttpSettings):
     """
 
     kind: ClassVar[str] = "instatus"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
-    pages: ClassVar[bool] = False
-    groups: ClassVar[bool] = False
     rate: ClassVar[float] = 0.3
     drafts: ClassVar[bool] = True
     sets_components: ClassVar[bool] = True
-    min_severity: ClassVar[Severity] = Severity.INFO
 
     page: str
     api_key: Secret
     url: str = "https://api.instatus.com"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page.isalnum():
             raise ValueError(f"page must be the id of the page, letters and digits, got {self.page!r}")
 
-    def message(self, notification: Notification, *, minimal: bool = False) -> Message:
-        """The update."""
-        return encoded(notification)
-
-    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
-        """Make, continue or end the incident."""
-        update, about = decoded(message)
-        return await publish(_Page(self, session, about, attempt), update, attempt)
+    def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
+        """The page's API, for one update."""
+        return _Page(self, session, about, attempt)
 
 
 class _Page:

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Secret, Severity
-from sentinel.notifiers.base import Attempt, Message
-from sentinel.notifiers.http import HttpSettings, check_url
+from sentinel.model import ComponentStatus, PublicUpdate, Secret
+from sentinel.notifiers.base import Attempt
+from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import cut
 from sentinel.statuspages.api import Api
-from sentinel.statuspages.base import Remote, decoded, encoded, publish
+from sentinel.statuspages.base import Page, Remote, StatusPage
 
 __all__ = ["Statuspage"]
 
@@ -32,7 +32,7 @@ _PER_PAGE = 100
 
 
 @dataclass(frozen=True)
-class Statuspage(HttpSettings):
+class Statuspage(StatusPage):
     """Keeps incidents and components of one page of Atlassian Statuspage.
 
     Args:
@@ -42,9 +42,6 @@ class Statuspage(HttpSettings):
     """
 
     kind: ClassVar[str] = "statuspage"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
-    pages: ClassVar[bool] = False
-    groups: ClassVar[bool] = False
     rate: ClassVar[float] = 0.3
     """The key may ask once a second; an update takes three requests."""
     drafts: ClassVar[bool] = False
@@ -53,21 +50,16 @@ class Statuspage(HttpSettings):
     page: str
     api_key: Secret
     url: str = "https://api.statuspage.io/v1"
-    min_severity: ClassVar[Severity] = Severity.INFO
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page.isalnum():
             raise ValueError(f"page must be the id of the page, letters and digits, got {self.page!r}")
 
-    def message(self, notification: Notification, *, minimal: bool = False) -> Message:
-        """The update. There is no plainer text to fall back to than words for customers."""
-        return encoded(notification)
-
-    async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
-        """Make, continue or end the incident."""
-        update, about = decoded(message)
-        return await publish(_Page(self, session, about, attempt), update, attempt)
+    def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
+        """The page's API, for one update."""
+        return _Page(self, session, about, attempt)
 
 
 class _Page:

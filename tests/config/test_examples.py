@@ -12,11 +12,17 @@ import pytest
 from sentinel.config import Overrides, json_schema, load
 from sentinel.config.document import parse
 from sentinel.notifiers import BY_NAME as NOTIFIERS
+from sentinel.statuspages import BY_NAME as STATUS_PAGES
 
 CONFIG = Path(__file__).parents[2] / "config"
 ANNOTATED = CONFIG / "sentinel.yaml"
 EXAMPLES = sorted((CONFIG / "examples").glob("*.yaml"))
 ENVIRONMENT = {
+    "STATUSPAGE_API_KEY": "s",
+    "INSTATUS_API_KEY": "i",
+    "BETTER_STACK_TOKEN": "b",
+    "INCIDENT_IO_API_KEY": "o",
+    "CACHET_TOKEN": "c",
     "ALERTMANAGER_AUTHORIZATION": "Bearer t",
     "ALERTMANAGER_TOKEN": "t",
     "DISCORD_WEBHOOK_URL": "https://discord.com/api/webhooks/1/x",
@@ -73,13 +79,13 @@ def test_the_annotated_file_says_the_defaults() -> None:
 
 def test_what_is_commented_out_in_the_annotated_file_is_right(everything: str, tmp_path: Path) -> None:
     assert valid(everything)
-    assert load_all(everything.replace(river(everything), ""), tmp_path) == len(NOTIFIERS)
+    assert load_all(everything.replace(river(everything), ""), tmp_path) == len(NOTIFIERS) + len(STATUS_PAGES)
 
 
 @pytest.mark.slow
 def test_what_the_annotated_file_says_of_river_is_right(everything: str, tmp_path: Path) -> None:
     pytest.importorskip("river")
-    assert load_all(everything, tmp_path) == len(NOTIFIERS)
+    assert load_all(everything, tmp_path) == len(NOTIFIERS) + len(STATUS_PAGES)
 
 
 def river(text: str) -> str:

@@ -12,12 +12,14 @@ from sentinel.pipeline.actions import (
     Acknowledge,
     Action,
     ActionError,
+    Approve,
     Deploy,
     Mark,
     Note,
     Resolve,
     Silence,
     Unsilence,
+    Withdraw,
     decode,
     encode,
 )
@@ -31,6 +33,8 @@ EACH: list[Action] = [
     Silence(T, "ada", ("target=redis-a", "cause!=refused"), until=T + 60.5, until_resolved=True),
     Unsilence(T, "ada", "01KAV9FT00"),
     Deploy(T, "ci", "v4.2", ("redis-a",), lasts=600.0),
+    Approve(T, "ada", "SNT-4F2K9Q"),
+    Withdraw(T, "ada", "SNT-4F2K9Q"),
 ]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from detectors.limits import AboveLimit
 from sentinel.model import (
     ComponentStatus,
     Finding,
@@ -20,7 +22,10 @@ from sentinel.model import (
     fingerprint,
     ulid,
 )
-from sentinel.pipeline.publishing import Gates, PublicPage, PublicRule, Publishing, PublishingError, refusal
+from sentinel.pipeline import ActionError, IncidentSettings, Pipeline, PipelineSettings, Rule
+from sentinel.pipeline.actions import Approve, Silence, Withdraw
+from sentinel.pipeline.publishing import Gates, Mode, PublicPage, PublicRule, Publishing, PublishingError, refusal
+from tests.pipeline.builders import poll_of
 
 START = 1764000000.0
 RULE = PublicRule("1001", "Background jobs", ("stall", "backlog", "refused"), quorum=2)
@@ -290,3 +295,72 @@ def test_a_component_name_that_is_a_host_is_found_when_it_is_written_out() -> No
 @pytest.mark.parametrize("text", ["Uploads are slow.", "SNT-4F2K9Q", "Since 16:00 UTC, 24-7 support is there."])
 def test_ordinary_words_are_public(text: str) -> None:
     assert refusal(text) is None
+
+
+class Piped:
+    """The same, through a whole pipeline: two rules that see trouble on one target make it critical."""
+
+    def __init__(self, mode: Mode = "auto") -> None:
+        rules = [
+            Rule(name, "redis_blocked_clients", partial(AboveLimit, 10.0), 1.0, for_=0.0, severity=Severity.CRITICAL)
+            for name in ("slow", "slower")
+        ]
+        rule = replace(RULE, causes=("slow", "slower"))
+        settings = PipelineSettings(rules=tuple(rules), pages=(replace(PAGE, mode=mode, rules=(rule,)),))
+        self.settings, self.now = settings, START
+        self.pipeline = Pipeline(settings)
+
+    def wait(self, seconds: float, blocked: float) -> tuple[list[Notification], list[str]]:
+        told: list[Notification] = []
+        notes: list[str] = []
+        for _ in range(int(seconds / 5)):
+            self.now += 5.0
+            step = self.pipeline.feed(poll_of(self.now, redis_blocked_clients=blocked))
+            told += [each for each in step.notifications if each.public]
+            notes += step.notes
+        return told, notes
+
+
+def test_a_pipeline_tells_pages_what_passes_the_gates() -> None:
+    piped = Piped()
+    told, _ = piped.wait(400, 20.0)
+    assert [each.destination for each in told] == ["page/customers"]
+
+
+def test_a_pipeline_that_was_just_started_trusts_nothing_yet() -> None:
+    piped = Piped()
+    piped.settings = replace(piped.settings, incidents=IncidentSettings(startup_grace=600.0))
+    piped.pipeline = Pipeline(piped.settings)
+    assert piped.wait(500, 20.0)[0] == []
+    assert piped.wait(600, 20.0)[0] != []
+
+
+def test_what_is_silenced_is_not_public() -> None:
+    piped = Piped()
+    piped.pipeline.act(Silence(START, "ada", ("target=main",), until=START + 3600.0))
+    assert piped.wait(1200, 20.0)[0] == []
+
+
+def test_a_draft_is_noted_for_the_log_and_approved_by_an_act() -> None:
+    piped = Piped("draft")
+    told, notes = piped.wait(400, 20.0)
+    assert told == []
+    assert any("sentinel page approve" in note for note in notes)
+    ((draft, title, _),) = piped.pipeline.published()
+    assert title == "Delays in Background jobs"
+    step = piped.pipeline.act(Approve(piped.now, "ada", draft.ref))
+    assert [each.destination for each in step.notifications] == ["page/customers"]
+    assert [(event.kind, event.by) for event in step.events] == [("approved", "ada")]
+
+
+def test_an_act_on_an_unknown_draft_is_refused() -> None:
+    with pytest.raises(ActionError, match="there is no draft"):
+        Piped().pipeline.act(Withdraw(START, "ada", "SNT-ABCDEF"))
+
+
+def test_what_is_public_survives_a_restart() -> None:
+    piped = Piped()
+    piped.wait(400, 20.0)
+    after = Pipeline(piped.settings)
+    after.restore(snapshot=piped.pipeline.snapshot(), incidents=piped.pipeline.incidents(), told=piped.pipeline.told())
+    assert [each.ref for each, _, _ in after.published()] == [each.ref for each, _, _ in piped.pipeline.published()]
