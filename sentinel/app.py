@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any, Literal
 
+from aiohttp.web import Application
+
 from sentinel import __version__, model
 from sentinel.announce import announce
 from sentinel.clock import Clock
@@ -38,7 +40,7 @@ from sentinel.statefile import replace
 from sentinel.store import Store, StoreError
 from sentinel.systemd import ServiceManager
 from sentinel.tape import Begin, Tape, TapedPipeline
-from sentinel.web import ListenError, TargetState, make_app, serve
+from sentinel.web import Guard, ListenError, TargetState, make_app, serve
 
 __all__ = ["run"]
 
@@ -252,11 +254,11 @@ class _Daemon:
     async def _listen(self, stack: AsyncExitStack, host: str, port: int) -> None:
         """After a reload an address that is taken costs the pages, and not the watching."""
         try:
-            bound = await stack.enter_async_context(serve(make_app(self), host, port))
+            bound = await stack.enter_async_context(serve(self._app(host), host, port))
         except ListenError as error:
             if port == DEFAULT_PORT:
                 log(_logger, logging.WARNING, "Serving the pages on another port", why=str(error))
-                bound = await stack.enter_async_context(serve(make_app(self), host, 0))
+                bound = await stack.enter_async_context(serve(self._app(host), host, 0))
             elif self._served:
                 log(_logger, logging.ERROR, "No pages are served until the next reload", why=str(error))
                 return
@@ -264,6 +266,10 @@ class _Daemon:
                 raise
         log(_logger, logging.INFO, "Serving /metrics, /healthz and /readyz", host=bound[0], port=bound[1])
         await self._write_address(*bound)
+
+    def _app(self, host: str) -> Application:
+        http = self.settings.http
+        return make_app(self, guard=Guard(host, http.token, http.hosts))
 
     async def _write_address(self, host: str, port: int) -> None:
         """Leave word for the commands that ask the daemon where it listens."""
@@ -464,6 +470,33 @@ class _Daemon:
         """The one of that id or reference; the pipeline knows the newest of what is open."""
         known = (one for one in self.pipeline.incidents() if name in (one.id, one.ref))
         return next(known, None) or await self.store.incident(name)
+
+    async def past_incidents(self, limit: int) -> Sequence[Incident]:
+        """The newest ones, as the pipeline knows those that are open."""
+        open_now = {incident.id: incident for incident in self.pipeline.incidents()}
+        return [open_now.get(incident.id, incident) for incident in await self.store.past_incidents(limit)]
+
+    async def act(self, action: Action) -> Step:
+        """Take what somebody does, and have it on the disk before it is confirmed."""
+        step = self.pipeline.act(action)
+        await self.commit(step)
+        return step
+
+    def kept(self) -> Mapping[str, Action]:
+        """Silences and deploys that hold."""
+        return self.pipeline.kept()
+
+    async def events(self, incident: str | None, limit: int) -> Sequence[model.Event]:
+        """The history."""
+        return await self.store.events(incident, limit)
+
+    async def sent(self, incident: str) -> Sequence[model.Sent]:
+        """What became of each notification."""
+        return await self.store.sent(incident)
+
+    async def recording(self, incident: str) -> model.Recording | None:
+        """The newest there is: the pipeline's, while it records."""
+        return self.pipeline.recording(incident) or await self.store.recording(incident)
 
 
 def _outcome(poll: Poll) -> str:

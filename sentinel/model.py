@@ -32,6 +32,7 @@ __all__ = [
     "Sample",
     "Seconds",
     "Secret",
+    "Sent",
     "Series",
     "Severity",
     "Stage",
@@ -342,6 +343,20 @@ class Recording:
     first: Finding
     series: tuple[tuple[Series, tuple[tuple[float, float], ...]], ...] = ()
     """Pairs of time and value, oldest first; a counter as its rate per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one notification."""
+
+    destination: str
+    reason: str
+    created: float
+    state: str
+    """pending, sending, delivered, superseded, dead or expired."""
+    settled: float | None
+    attempts: int
+    error: str
 
 
 def fingerprint(cause: str, target: str, subject: str) -> str:

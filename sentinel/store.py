@@ -28,11 +28,11 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from sentinel import statefile
-from sentinel.model import Event, Incident, IncidentState, Notification, Recording, Seconds, Told
+from sentinel.model import Event, Incident, IncidentState, Notification, Recording, Seconds, Sent, Told
 from sentinel.outbox import Outbox, Row, RowState
 from sentinel.pipeline.actions import Action, ActionError, decode, encode
 
-__all__ = ["Sent", "Snapshot", "Store", "StoreError", "StoreUnusableError"]
+__all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError"]
 
 _MAX_UNSAVED = 1000
 _MAX_FACTS = 10_000
@@ -109,20 +109,6 @@ _Fact = tuple[str, _Values]
 """A statement that may be written later as well as now, and its values."""
 _Left = tuple[list[_Values], list[_Values]]
 """What an earlier run left: references, and rows on their way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of one notification."""
-
-    destination: str
-    reason: str
-    created: float
-    state: str
-    """As of `RowState`."""
-    settled: float | None
-    attempts: int
-    error: str
 
 
 class StoreError(Exception):

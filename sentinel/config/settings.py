@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from sentinel.delivery import DeliverySettings
+from sentinel.model import Secret
 from sentinel.notifiers.base import Notifier
 from sentinel.pipeline.settings import PipelineSettings
 from sentinel.samplers.pushed import PushedHeartbeat
@@ -25,7 +26,11 @@ class WebSettings:
     """Where `/metrics`, `/healthz` and `/readyz` are served."""
 
     listen: str = "127.0.0.1:9750"
-    """`host:port`, or `off`. There is no password: what listens beyond loopback is open to whoever reaches it."""
+    """`host:port`, or `off`. Whoever reaches it may read; beyond loopback nobody may change anything without `token`."""
+    token: Secret | None = None
+    """What must be sent as `Authorization: Bearer …` to change something: acknowledge, silence, mark a deploy."""
+    hosts: tuple[str, ...] = ()
+    """Names under which a listener on loopback may be asked, beside `localhost` and addresses."""
 
     def __post_init__(self) -> None:
         host, _, port = self.listen.rpartition(":")

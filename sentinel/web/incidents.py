@@ -16,17 +16,27 @@ from sentinel.web.view import View
 
 __all__ = ["add_incidents"]
 
+_MOST = 1000
+
 
 def add_incidents(app: web.Application, view: View) -> None:
     """Put the paths into an application.
 
-    /api/v1/incidents       open incidents, the worst first
+    /api/v1/incidents       open incidents, the worst first; with ?state=all the newest ?limit=100, open or not
     /api/v1/incidents/ID    one of them or a former one, by id or by reference (SNT-…), and why it was concluded
     """
 
-    async def every(_: web.Request) -> web.Response:
-        worst_first = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
-        return _json({"time": rfc3339(view.now()), "incidents": [_brief(incident) for incident in worst_first]})
+    async def every(request: web.Request) -> web.Response:
+        state, limit = request.query.get("state", "open"), request.query.get("limit", "100")
+        if state not in ("open", "all"):
+            return _json({"error": f"`state` must be open or all, got {state[:40]!r}"}, 400)
+        if not limit.isdecimal() or not 0 < int(limit) <= _MOST:
+            return _json({"error": f"`limit` must be a whole number from 1 to {_MOST}, got {limit[:40]!r}"}, 400)
+        if state == "all":
+            found = list(await view.past_incidents(int(limit)))
+        else:
+            found = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
+        return _json({"time": rfc3339(view.now()), "incidents": [_brief(incident) for incident in found]})
 
     async def one(request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -53,6 +63,10 @@ def _brief(incident: Incident) -> dict[str, Any]:
         "opened_at": rfc3339(incident.opened),
         "updated_at": rfc3339(incident.updated),
         "occurrences": incident.occurrences,
+        "flapping": incident.flapping,
+        "acknowledged_at": rfc3339(incident.acknowledged),
+        "acknowledged_by": incident.acknowledged_by,
+        "context": incident.context,
         "summary": finding.summary,
         "eta": finding.eta and _eta(finding.eta),
         "culprit": culprit and {"name": culprit.name, "share": culprit.share, "detail": culprit.detail},

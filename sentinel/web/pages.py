@@ -1,92 +1,72 @@
-"""The pages: paths to answers. Judges only whether what it is shown is recent enough to be called ready."""
+"""The pages: which paths there are, and what all answers have in common. A route file is one line in `make_app`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
 from aiohttp import web
 
 from sentinel.metrics import CONTENT_TYPE
 from sentinel.model import Seconds
+from sentinel.web.acts import add_acts
+from sentinel.web.guard import Guard, Handler, refusal
+from sentinel.web.health import add_health
 from sentinel.web.heartbeats import add_heartbeats
 from sentinel.web.incidents import add_incidents
-from sentinel.web.view import TargetState, View
+from sentinel.web.timeline import add_timeline
+from sentinel.web.view import View
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Middleware
 
 __all__ = ["make_app"]
 
-_POLLS_MISSED: Final = 3
-"""A target is late after so many intervals: one poll may time out without a word."""
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "sentinel"}
+_LARGEST: Final = 64 << 10
+"""Bytes of a request's body."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-def make_app(view: View, *, stuck_after: Seconds = 120.0) -> web.Application:
-    """The pages over a daemon.
-
-    /metrics              Prometheus's text format
-    /healthz              200 while the process answers; what is degraded is said in the body
-    /readyz               200 when every target was sampled recently and no destination is stuck; else 503 and why
-    /api/v1/incidents     `incidents`
-    /api/v1/heartbeats    `heartbeats`
+def make_app(view: View, *, guard: Guard | None = None, stuck_after: Seconds = 120.0) -> web.Application:
+    """The pages over a daemon: `/metrics` in Prometheus's text format, and what the modules beside this one add.
 
     Args:
         view: The daemon.
+        guard: Who may ask and who may change something; without it, whoever is on this host.
         stuck_after: Seconds that a notification may be overdue before its destination is called stuck.
     """
+    guard = guard or Guard()
+    app = web.Application(middlewares=[_with_headers, _admitting(guard)], client_max_size=_LARGEST)
+    app.router.add_get("/metrics", _metrics(view))
+    add_health(app, view, stuck_after=stuck_after)
+    add_incidents(app, view)
+    add_timeline(app, view)
+    add_acts(app, view, guard)
+    add_heartbeats(app, view)
+    return app
 
+
+def _metrics(view: View) -> Handler:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=await view.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
-    async def healthz(_: web.Request) -> web.Response:
-        degraded = list(view.degraded())
-        return _json({"status": "degraded" if degraded else "ok", "degraded": degraded})
-
-    async def readyz(_: web.Request) -> web.Response:
-        reasons = [*_late(view), *_stuck(view, stuck_after)]
-        return _json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
-
-    app = web.Application(middlewares=[_with_headers])
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    add_incidents(app, view)
-    add_heartbeats(app, view)
-    return app
+    return metrics
 
 
 @web.middleware
 async def _with_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
-    except web.HTTPException as refusal:
-        response = _json({"error": refusal.reason}, status=refusal.status)
-        if "Allow" in refusal.headers:
-            response.headers["Allow"] = refusal.headers["Allow"]
+    except web.HTTPException as error:
+        response = refusal(error.status, error.reason)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
     response.headers.update(_HEADERS)
     return response
 
 
-def _late(view: View) -> Iterator[dict[str, Any]]:
-    now = view.now()
-    for target, state in sorted(view.targets().items()):
-        if state.sampled is None:
-            yield {"target": target, "reason": "not sampled yet"}
-        elif (age := now - state.sampled) > _POLLS_MISSED * state.interval:
-            yield {"target": target, "reason": _overdue(age, state)}
+def _admitting(guard: Guard) -> Middleware:
+    @web.middleware
+    async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return guard.admit(request) or await handler(request)
 
-
-def _overdue(age: Seconds, state: TargetState) -> str:
-    return f"last sampled {age:.0f} s ago, expected every {state.interval:g} s"
-
-
-def _stuck(view: View, after: Seconds) -> Iterator[dict[str, Any]]:
-    for destination, age in sorted(view.outbox_ages().items()):
-        if age > after:
-            yield {"destination": destination, "reason": f"a notification has been due for {age:.0f} s"}
-
-
-def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body) + b"\n", status=status, content_type="application/json")
+    return admitted

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sentinel.model import Incident, Seconds
+from sentinel.model import Event, Incident, Recording, Seconds, Sent
+from sentinel.pipeline import Step
+from sentinel.pipeline.actions import Action
 
 __all__ = ["TargetState", "View"]
 
@@ -49,6 +51,28 @@ class View(Protocol):
 
     def open_incidents(self) -> Sequence[Incident]:
         """In any order."""
+
+    async def act(self, action: Action) -> Step:
+        """Take what somebody does.
+
+        Raises:
+            ActionError: it cannot be done; nothing was changed.
+        """
+
+    def kept(self) -> Mapping[str, Action]:
+        """Silences and deploys that hold, by id."""
+
+    async def past_incidents(self, limit: int) -> Sequence[Incident]:
+        """The newest ones, whatever their state, newest first."""
+
+    async def events(self, incident: str | None, limit: int) -> Sequence[Event]:
+        """The newest lines of an incident's history, or of everything's, oldest first."""
+
+    async def sent(self, incident: str) -> Sequence[Sent]:
+        """What became of each notification of an incident."""
+
+    async def recording(self, incident: str) -> Recording | None:
+        """What an incident's metrics did."""
 
     async def incident(self, name: str) -> Incident | None:
         """The one of that id or reference, open or former, as it is now."""

@@ -23,6 +23,7 @@ from sentinel.model import (
     Notification,
     Reason,
     Recording,
+    Sent,
     Series,
     Severity,
     Told,
@@ -30,7 +31,7 @@ from sentinel.model import (
 )
 from sentinel.outbox import Outbox, RowState
 from sentinel.pipeline.actions import Deploy, Silence
-from sentinel.store import Sent, Store, StoreError, StoreUnusableError
+from sentinel.store import Store, StoreError, StoreUnusableError
 
 NOW = 1_764_000_000.0
 
