@@ -18,9 +18,10 @@ from types import MappingProxyType
 from typing import Final
 
 from detectors.arrivals import PhiAccrual
-from detectors.base import LARGEST, Detector, Seconds
+from detectors.base import LARGEST, Detector, Explains, Explanation, Seconds
+from detectors.calibrated import Bound, Calibrated, within_budget
 from detectors.changepoint import Cusum, PageHinkley
-from detectors.default import Default, Explanation
+from detectors.default import Default
 from detectors.ewma import Ewma
 from detectors.limits import AboveLimit, BelowLimit, OutsideBand
 from detectors.robust import Robust
@@ -32,10 +33,13 @@ __all__ = [
     "LARGEST",
     "AboveLimit",
     "BelowLimit",
+    "Bound",
+    "Calibrated",
     "Cusum",
     "Default",
     "Detector",
     "Ewma",
+    "Explains",
     "Explanation",
     "OutsideBand",
     "PageHinkley",
@@ -46,6 +50,7 @@ __all__ = [
     "Seconds",
     "Trend",
     "default",
+    "within_budget",
 ]
 
 BY_NAME: Final[Mapping[str, type[Detector]]] = MappingProxyType(

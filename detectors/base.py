@@ -5,9 +5,9 @@ Knows nothing of labels, Redis, clocks, asyncio or files, and must not. Time com
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Protocol, runtime_checkable
+from typing import Annotated, Final, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["LARGEST", "Detector", "Seconds"]
+__all__ = ["LARGEST", "Detector", "Explains", "Explanation", "Seconds"]
 
 Seconds = Annotated[float, "seconds"]
 """A duration. A field of this type may be written `10m` in YAML and is shortened by `time_scale`."""
@@ -33,3 +33,32 @@ class Detector(Protocol):
 
     def learn(self, t: float, x: float) -> None:
         """Take value `x` seen at Unix time `t` into what is ordinary."""
+
+
+class Explanation(NamedTuple):
+    """What was expected of a value, what saw otherwise, and since when."""
+
+    expected: float
+    """Middle of what is ordinary, in the value's unit."""
+    low: float
+    """Lower end of what would have scored below the threshold; -inf where there is none."""
+    high: float
+    """Upper end of what would have scored below the threshold; inf where there is none."""
+    off: float
+    """The value less what was expected."""
+    part: str
+    """What in the detector saw it."""
+    since: float | None = None
+    """Unix time of the first value of this unbroken excess, where the detector keeps it."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A detector that can say why."""
+
+    def explain(self, t: float, x: float, threshold: float) -> Explanation | None:
+        """Why value `x` at time `t` scores as it does, without learning it; None before the first score.
+
+        Args:
+            threshold: On the score; the range is what lies below it.
+        """

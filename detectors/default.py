@@ -10,12 +10,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from detectors.base import LARGEST, Seconds
+from detectors.base import LARGEST, Explanation, Seconds
 from detectors.extremes import START, Extremes
 from detectors.familiar import Familiar
+from detectors.pace import Pace
+from detectors.rest import Rest
 from detectors.seasonal import DAY, DayPeaks, DayProfile
 
-__all__ = ["Default", "Explanation"]
+__all__ = ["Default"]
 
 _VIEWS: Final = ("jump", "level", "sum")
 _WARM_UP: Final = 30
@@ -45,34 +47,12 @@ _SAME: Final = 0.01
 """Values closer than this part of a usual step are one and the same."""
 _KNOWN: Final = 0.9
 """A habit or a familiar value is worth at most this part of the threshold."""
-_REST: Final = 120.0
-"""Rest after an alarm, in sampling intervals, from an hour to a day."""
-_REARM: Final = 1.5
-"""A surprise so many times that of the last alarm ends the rest …"""
-_ONSET: Final = 12.0
-"""… but not within so many sampling intervals of its beginning: those are the alarm's own growth."""
+_ONCE: Final = 60.0
+"""Sampling intervals within which news of a familiar value counts once."""
 _LEAST: Final = 700.0
 """Values between two false alarms at least: what a short history of hourly values can tell."""
 _TRUST: Final = 0.3
 """By how much of its error the day's profile must lessen the rest to be believed in full."""
-
-
-class Explanation(NamedTuple):
-    """What was expected, what saw otherwise, and since when."""
-
-    expected: float
-    """Middle of what is ordinary, in the value's unit."""
-    low: float
-    """Lower end of what would have raised no alarm."""
-    high: float
-    """Upper end of what would have raised no alarm."""
-    surprise: float
-    """In nats; the alarm is at `threshold`."""
-    threshold: float
-    view: str
-    """`jump`: against the last values. `level`: against the last day. `sum`: many small differences one way."""
-    since: float | None
-    """Time of the first value of this unbroken excess; None where there is none."""
 
 
 class _Look(NamedTuple):
@@ -125,10 +105,10 @@ class Default:
     _profile: DayProfile = field(init=False, repr=False)
     _peaks: DayPeaks = field(init=False, repr=False)
     _familiar: Familiar = field(init=False, repr=False)
+    _rest: Rest = field(init=False, repr=False)
+    _pace: Pace = field(init=False, repr=False)
     _count: int = field(default=0, init=False, repr=False)
-    _time: float = field(default=0.0, init=False, repr=False)
     _value: float = field(default=0.0, init=False, repr=False)
-    _interval: float = field(default=0.0, init=False, repr=False)
     _paced: float = field(default=0.0, init=False, repr=False)
     _threshold: float = field(default=math.log(_LEAST), init=False, repr=False)
     _steady: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0), init=False, repr=False)
@@ -142,9 +122,6 @@ class Default:
     _error_daily: float = field(default=0.0, init=False, repr=False)
     _trust: float = field(default=0.0, init=False, repr=False)
     _run: float = field(default=0.0, init=False, repr=False)
-    _held: float = field(default=0.0, init=False, repr=False)
-    _rest_until: float = field(default=-math.inf, init=False, repr=False)
-    _onset_until: float = field(default=-math.inf, init=False, repr=False)
     _since: float | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -154,6 +131,8 @@ class Default:
         self._profile = DayProfile()
         self._peaks = DayPeaks()
         self._familiar = Familiar()
+        self._rest = Rest()
+        self._pace = Pace()
 
     def update(self, t: float, x: float) -> float:
         """Score, then learn. 0 where nothing can be said."""
@@ -172,43 +151,35 @@ class Default:
         if -LARGEST < x < LARGEST and -LARGEST < t < LARGEST:
             self._take(t, x, self._look(t, x))
 
-    def explain(self, t: float, x: float) -> Explanation:
+    def explain(self, t: float, x: float, threshold: float = 0.5) -> Explanation | None:
         """Why value `x` at time `t` scores as it does, without learning it. Costs about 0.2 ms.
+
+        Parts: `jump`, against the last values; `level`, against the last day; `sum`, many small differences one way.
+        The range is that of the level.
 
         >>> from random import Random
         >>> noise, latency = Random(1), Default()
         >>> for i in range(500):
         ...     latency.learn(60.0 * i, noise.gauss(20.0, 2.0))
         >>> why = latency.explain(30000.0, 60.0)
-        >>> why.view, round(why.expected), why.low < 14.0, 26.0 < why.high < 60.0
+        >>> why.part, round(why.expected), why.low < 14.0, 26.0 < why.high < 60.0
         ('level', 20, True, True)
         """
+        if self.score(t, x) is None:
+            return None
         look = self._look(t, x)
-        threshold = self._threshold
-        parts = [view.surprise(size, t, threshold) for view, size in zip(self._views, look.sizes, strict=True)]
+        parts = [view.surprise(size, t, self._threshold) for view, size in zip(self._views, look.sizes, strict=True)]
         middle = self._level + x - look.y
-        room = self._room(t)
+        room = self._views[1].size_of(self._threshold * threshold / (1.0 - threshold), t, self._threshold)
         since = self._since if self._since is not None else t
         return Explanation(
             expected=middle,
             low=middle - room,
             high=middle + room,
-            surprise=look.surprise,
-            threshold=threshold,
-            view=_VIEWS[parts.index(max(parts))],
-            since=since if look.surprise >= threshold else None,
+            off=x - middle,
+            part=_VIEWS[parts.index(max(parts))],
+            since=since if look.surprise >= self._threshold else None,
         )
-
-    def _room(self, t: float) -> float:
-        """Distance from the level at which the view of the level alone would alarm, by halving in logs."""
-        low, high = -300.0, 345.0
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            if self._views[1].surprise(math.exp(middle), t, self._threshold) < self._threshold:
-                low = middle
-            else:
-                high = middle
-        return math.exp(low)
 
     def _look(self, t: float, x: float) -> _Look:
         weights = self._weights(t)
@@ -239,10 +210,8 @@ class Default:
         threshold = self._threshold
         news = self._news(t, x, surprise)
         score = news / (news + threshold)
-        if t < self._rest_until:
-            growth = _REARM if self._held >= threshold else 1.0
-            if t < self._onset_until or news < growth * self._held:
-                return 0.5 * score, False
+        if self._rest.quiets(t, news, threshold):
+            return 0.5 * score, False
         return score, news >= threshold and self._count >= _WARM_UP
 
     def _news(self, t: float, x: float, surprise: float) -> float:
@@ -258,7 +227,9 @@ class Default:
         return surprise
 
     def _take(self, t: float, x: float, look: _Look) -> None:
-        self._pace(t)
+        pace = self._pace
+        if pace.follow(t) and not 0.99 * self._paced < pace.interval < 1.01 * self._paced:
+            self._keep_pace(pace.interval)
         count = self._count
         self._count = count + 1
         if not count:
@@ -285,7 +256,7 @@ class Default:
 
     def _watch(self, t: float, x: float, look: _Look) -> None:
         """Keep the extremes, the habits and the rest."""
-        apart = _APART * self._interval
+        apart = _APART * self._pace.interval
         jumped, lay, added = self._views
         size0, size1, size2 = look.sizes
         jumped.learn(size0, t, apart)
@@ -305,19 +276,8 @@ class Default:
             self._since = None
         else:
             self._since = t if self._since is None else self._since
-            self._familiar.learn(t, x, _SAME * self._step, 0.5 * _REST * self._interval)
-        if t < self._rest_until:
-            growth = _REARM if self._held >= threshold else 1.0
-            if t < self._onset_until or news < growth * self._held:
-                return
-            began = news >= threshold > self._held
-        else:
-            began = news >= threshold
-        if began:
-            self._onset_until = t + _ONSET * self._interval
-        self._held = news
-        rest = max(3600.0, _REST * self._interval)
-        self._rest_until = t + min(rest, max(DAY, 3.0 * self._interval))
+            self._familiar.learn(t, x, _SAME * self._step, _ONCE * self._pace.interval)
+        self._rest.note(t, news, threshold, self._pace.interval)
 
     def _learn_rhythm(self, t: float, x: float, offset: float | None, slow: float, most: float) -> None:
         """The day's profile, against a level that knows of no profile, and whether the profile helps."""
@@ -358,29 +318,13 @@ class Default:
     def _weights(self, t: float) -> tuple[float, float, float]:
         """Weights of a value in the recent level, the level and the sum; a gap counts as up to 50 intervals."""
         fast, slow, adding = self._steady
-        if self._interval > 0.0:
-            steps = (t - self._time) / self._interval
-            if not 0.9 < steps < 1.1:
-                fast, slow, adding = _halving(min(50.0, max(1.0, steps)), self._interval)
+        steps = self._pace.steps(t)
+        if steps != 1.0:
+            fast, slow, adding = _halving(min(50.0, max(1.0, steps)), self._pace.interval)
         least = 1.0 / (1.0 + self._count)
         if least < slow:
             return (fast, slow, adding)
         return (max(fast, least), least, adding)
-
-    def _pace(self, t: float) -> None:
-        """Follow the sampling interval: a median in logs that snaps to what it is near."""
-        passed = t - self._time
-        self._time = t
-        before = self._interval
-        if passed == before or passed <= 0.0 or not self._count:
-            return
-        if not before or 0.9 * before < passed < 1.1 * before:
-            self._interval = passed
-        else:
-            change = 1.05 if self._count < 50 else 1.01
-            self._interval = before * change if passed > before else before / change
-        if not 0.99 * self._paced < self._interval < 1.01 * self._paced:
-            self._keep_pace(self._interval)
 
     def _keep_pace(self, interval: float) -> None:
         """Set all that depends on the sampling interval."""

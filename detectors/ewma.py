@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from detectors.base import LARGEST, Seconds
+from detectors.base import LARGEST, Explanation, Seconds
 
 __all__ = ["Ewma"]
 
@@ -75,6 +75,13 @@ class Ewma:
         if self.count < self.warm_up or not -LARGEST < x < LARGEST:
             return None
         return (x - self.mean) / self.deviation
+
+    def explain(self, t: float, x: float, threshold: float = 3.0) -> Explanation | None:
+        """What was expected: the average, within `threshold` deviations."""
+        if self.score(t, x) is None:
+            return None
+        room = threshold * self.deviation
+        return Explanation(self.mean, self.mean - room, self.mean + room, x - self.mean, "average")
 
     def learn(self, t: float, x: float) -> None:
         if not -LARGEST < x < LARGEST:

@@ -87,7 +87,7 @@ class Extremes:
 
     def tail(self, size: float) -> float:
         """Surprise by the tail alone, in nats, at most 9,600."""
-        return self._tail(math.log(size / self.quantile))
+        return _tail(math.log(size / self.quantile), self._excess)
 
     def surprise(self, size: float, t: float, threshold: float) -> float:
         """Surprise of a size, in nats; 0 for the first dozen.
@@ -101,8 +101,31 @@ class Extremes:
             return 0.0
         if size <= self.quantile:
             return START * size / self.quantile
+        return self._beyond(size, t, threshold, self._excess)
+
+    def size_of(self, surprise: float, t: float, threshold: float, sure: float = 0.0) -> float:
+        """The smallest size that is so surprising at time `t`, by halving in logs.
+
+        Args:
+            sure: Standard errors of the mean log excess that are added to it: -1.64 and 1.64 give an interval of 90 %.
+        """
+        known = max(1.0, min(2.0 / _TAIL_PACE, self._count * _SHARE))
+        excess = self._excess * math.exp(sure / math.sqrt(known))
+        low, high = -300.0, 345.0
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            size = math.exp(middle)
+            found = START * size / self.quantile if size <= self.quantile else self._beyond(size, t, threshold, excess)
+            if found < surprise:
+                low = middle
+            else:
+                high = middle
+        return math.exp(high)
+
+    def _beyond(self, size: float, t: float, threshold: float, excess: float) -> float:
+        """Surprise of a size beyond the quantile."""
         over = math.log(size / self.quantile)
-        by_tail = self._tail(over)
+        by_tail = _tail(over, excess)
         _, second, third = self._remembered(t)
         height = math.log(size)
         by_record = threshold * math.exp(max(-8.0, min(8.0, min(height - second, over))))
@@ -136,9 +159,6 @@ class Extremes:
         weight = max(_TAIL_PACE, 1.0 / (5.0 + count * _SHARE))
         self._excess += weight * (min(over, 1.0) - self._excess)
 
-    def _tail(self, over: float) -> float:
-        return START * math.exp(min(8.0, over * _TAIL / max(self._excess, 0.05)))
-
     def _remembered(self, t: float) -> tuple[float, ...]:
         """Logs of the three largest episodes as they are remembered at `t`, the largest first."""
         fade = self._excess * min(1.0, max(0.0, t - self._time) / self.memory)
@@ -156,3 +176,8 @@ class Extremes:
         elif height > self._episode:
             self._episode = height
         self._closes = min(t, self._began + 2.0 * apart) + apart
+
+
+def _tail(over: float, excess: float) -> float:
+    """Surprise of a size so far beyond the quantile, in logs, under a tail of that mean log excess."""
+    return START * math.exp(min(8.0, over * _TAIL / max(excess, 0.05)))

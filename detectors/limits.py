@@ -5,9 +5,10 @@ Knows nothing of what has been seen before; there is nothing to learn.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from detectors.base import LARGEST
+from detectors.base import LARGEST, Explanation
 
 __all__ = ["AboveLimit", "BelowLimit", "OutsideBand"]
 
@@ -35,6 +36,14 @@ class AboveLimit:
         if not -LARGEST < x < LARGEST:
             return None
         return max(0.0, x / self.limit)
+
+    def explain(self, t: float, x: float, threshold: float = 1.0) -> Explanation | None:
+        """What was expected: below the limit."""
+        if self.score(t, x) is None:
+            return None
+        return Explanation(
+            threshold * self.limit, -math.inf, threshold * self.limit, x - threshold * self.limit, "limit"
+        )
 
     def learn(self, t: float, x: float) -> None:
         pass
@@ -64,6 +73,13 @@ class BelowLimit:
         if not -LARGEST < x < LARGEST:
             return None
         return max(0.0, 2.0 - x / self.limit)
+
+    def explain(self, t: float, x: float, threshold: float = 1.0) -> Explanation | None:
+        """What was expected: above the limit."""
+        if self.score(t, x) is None:
+            return None
+        low = (2.0 - threshold) * self.limit
+        return Explanation(low, low, math.inf, x - low, "limit")
 
     def learn(self, t: float, x: float) -> None:
         pass
@@ -96,6 +112,13 @@ class OutsideBand:
         if not -LARGEST < x < LARGEST:
             return None
         return abs(2.0 * x - self.low - self.high) / (self.high - self.low)
+
+    def explain(self, t: float, x: float, threshold: float = 1.0) -> Explanation | None:
+        """What was expected: within the band."""
+        if self.score(t, x) is None:
+            return None
+        middle, room = 0.5 * (self.low + self.high), 0.5 * threshold * (self.high - self.low)
+        return Explanation(middle, middle - room, middle + room, x - middle, "band")
 
     def learn(self, t: float, x: float) -> None:
         pass

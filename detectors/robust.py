@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 
-from detectors.base import LARGEST
+from detectors.base import LARGEST, Explanation
 
 __all__ = ["Robust"]
 
@@ -84,6 +84,13 @@ class Robust:
             return None
         spread = self.deviation if self._spread is None else self._spread
         return abs(x - self.median) / spread
+
+    def explain(self, t: float, x: float, threshold: float = 3.0) -> Explanation | None:
+        """What was expected: the median, within `threshold` deviations."""
+        if self.score(t, x) is None:
+            return None
+        room = threshold * self.deviation
+        return Explanation(self.median, self.median - room, self.median + room, x - self.median, "median")
 
     def learn(self, t: float, x: float) -> None:
         if not -LARGEST < x < LARGEST:

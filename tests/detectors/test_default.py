@@ -82,15 +82,36 @@ def test_an_explanation_names_the_range_the_view_and_the_beginning() -> None:
         detector.update(START + 300.0 * i, noise.gauss(20.0, 2.0))
     t = START + 300000.0
     why = detector.explain(t, 60.0)
+    assert why is not None
     assert why.expected == pytest.approx(20.0, abs=1.0)
+    assert why.off == pytest.approx(40.0, abs=1.0)
     assert 4.0 < why.low < 14.0 < 26.0 < why.high < 36.0
-    assert why.surprise > why.threshold
     assert why.since == t
     detector.learn(t, 60.0)
-    assert detector.explain(t + 300.0, 60.0).since == t
+    worse = detector.explain(t + 300.0, 60.0)
+    assert worse is not None
+    assert worse.since == t
     for i in range(1, 20):
         detector.learn(t + 300.0 * i, 20.0)
-    assert detector.explain(t + 6000.0, 20.0).since is None
+    ordinary = detector.explain(t + 6000.0, 20.0)
+    assert ordinary is not None
+    assert ordinary.since is None
+
+
+def test_the_ends_of_the_range_are_where_the_view_of_the_level_alarms() -> None:
+    noise = random.Random(7)
+    detector = Default()
+    for i in range(1000):
+        detector.update(START + 300.0 * i, noise.gauss(20.0, 2.0))
+    why = detector.explain(START + 300000.0, 20.0)
+    assert why is not None
+    within, beyond = why.high - 0.4, why.high + 0.4
+    assert (detector.score(START + 300000.0, beyond) or 0.0) >= 0.5
+    assert (detector.score(START + 300000.0, within) or 0.0) < (detector.score(START + 300000.0, beyond) or 0.0)
+
+
+def test_nothing_is_explained_before_the_first_score() -> None:
+    assert Default().explain(START, 1.0) is None
 
 
 def test_an_impossible_rate_is_refused_by_name() -> None:
