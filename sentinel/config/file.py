@@ -109,6 +109,8 @@ class File:
     """Pages for customers, by name; nothing is public unless a rule of a page says so."""
     links: Links = field(default_factory=Links)
     """Where readers of messages find more; each destination may have its own instead."""
+    fingerprints: Path | None = None
+    """More known leaks, in a file of their own, beside those that come with Sentinel."""
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
     """Detectors on single metrics. What is given here replaces the rules that are there by default."""
     causes: Causes = field(default_factory=Causes)  # type: ignore[valid-type]

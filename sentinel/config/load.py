@@ -27,6 +27,8 @@ from sentinel.config.overlay import RECEIVER, overlay
 from sentinel.config.scalars import Context
 from sentinel.config.scale import scaled
 from sentinel.config.settings import Overrides, Settings
+from sentinel.fingerprints import Fingerprint
+from sentinel.fingerprints.read import FingerprintError, known, read
 from sentinel.notifiers.base import Notifier
 from sentinel.notifiers.voice import Links, Voice
 from sentinel.pipeline.publishing import PublicPage
@@ -129,6 +131,8 @@ def _pipeline(file: File, receivers: Mapping[str, tuple[Notifier, ...]]) -> Pipe
         targets=_targets(file),
         inhibitions=file.inhibitions,
         never_page=file.never_page,
+        fingerprints=_fingerprints(file.fingerprints),
+        ports={target.name: str(target.address.port) for target in file.targets},
         maintenance=file.maintenance,
         deploys=file.deploys,
         shadow=file.shadow,
@@ -149,6 +153,14 @@ def _pages(file: File) -> Iterator[PublicPage]:
     for name, page in file.status_pages.items():
         mode = "off" if file.shadow else page.mode
         yield PublicPage(f"page/{name}", mode, page.publish, page.gates, page.drafts)
+
+
+def _fingerprints(path: Path | None) -> tuple[Fingerprint, ...]:
+    """The user's first: of two that ask as much the first wins."""
+    try:
+        return (*(read(path) if path else ()), *known())
+    except FingerprintError as error:
+        raise ConfigError([Problem(Place(str(path)), (), str(error).removeprefix(f"{path}: "))]) from None
 
 
 def _routes(file: File, receivers: Iterable[str]) -> tuple[Route, ...]:

@@ -48,6 +48,7 @@ from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
 from sentinel.pipeline.diagnosis import Diagnosis, windows
 from sentinel.pipeline.digest import Digest, Kept
 from sentinel.pipeline.incidents import NO_DATA, Change, Incidents
+from sentinel.pipeline.known_leaks import with_known_leak
 from sentinel.pipeline.maintenance import Maintenance
 from sentinel.pipeline.publishing import Published, Publishing, PublishingError
 from sentinel.pipeline.routing import Call, Routing
@@ -166,7 +167,9 @@ class Pipeline:
         target.began, target.time = min(target.began, poll.time), poll.time
         target.store.feed(poll)
         transitions, firing, judged = self._watch(target, poll)
-        findings, causes = target.diagnosis.judge(poll, target.store)
+        concluded, causes = target.diagnosis.judge(poll, target.store)
+        known, port = self._settings.fingerprints, self._settings.ports.get(poll.target, "")
+        findings = [with_known_leak(finding, known, port) for finding in concluded]
         findings += [finding for finding in firing if finding.severity > Severity.INFO]
         changes = self._retire(poll.time)
         changes += self._incidents.take(poll.target, poll.time, findings, causes | judged)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from detectors.base import Detector
 from detectors.ewma import Ewma
+from sentinel.fingerprints import Fingerprint
 from sentinel.model import Reason, Seconds, Severity
 from sentinel.pipeline.publishing import PublicPage
 from sentinel.pipeline.schedule import check_schedule
@@ -232,6 +233,10 @@ class PipelineSettings:
     deploys: DeploySettings = DeploySettings()
     shadow: bool = False
     """Tell nobody of anything; a daily digest says what would have been told."""
+    fingerprints: tuple[Fingerprint, ...] = ()
+    """Leaks that others met, with which a leak's culprit is compared."""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    """Of every target, as some leaks are known by it."""
     digest: DigestSettings = DigestSettings()
     pages: tuple[PublicPage, ...] = ()
     """Status pages, and what customers may read on them."""

@@ -84,8 +84,8 @@ class _Tally:
     all: dict[Origin, float] = field(default_factory=dict)
     """Weight of each origin in recent growth: old clients count next to nothing."""
     cohort: dict[Origin, float] = field(default_factory=dict)
-    rows: dict[Origin, tuple[int, int, int]] = field(default_factory=dict)
-    """The newest row of each origin: id, age, idle. Rows of the cohort win."""
+    rows: dict[Origin, tuple[int, int, int, bytes]] = field(default_factory=dict)
+    """The newest row of each origin: id, age, idle, flags. Rows of the cohort win."""
 
     def add(self, other: _Tally) -> None:
         """Take another group's clients in."""
@@ -244,7 +244,7 @@ class Census:
             tally.unused += age >= self._settings.unused_after
             tally.cohort[origin] = tally.cohort.get(origin, 0.0) + weight
         if untouched or origin not in tally.cohort:
-            tally.rows[origin] = number, age, idle
+            tally.rows[origin] = number, age, idle, flags
 
     def _ledger(self, living: dict[int, str]) -> tuple[dict[str, int], dict[str, int]]:
         """Births and deaths by group, by id; none at the first list of a run of the server."""
@@ -376,7 +376,7 @@ def _example(tally: _Tally, weights: Mapping[Origin, float]) -> Labels | None:
     if not weights:
         return None
     origin = max(weights, key=lambda one: weights[one])
-    number, age, idle = tally.rows[origin]
+    number, age, idle, flags = tally.rows[origin]
     share = weights[origin] / sum(weights.values())
     some = dict(islice(weights.items(), 500))
     total = sum(some.values())
@@ -395,6 +395,7 @@ def _example(tally: _Tally, weights: Mapping[Origin, float]) -> Labels | None:
         "id": str(number),
         "age": str(age),
         "idle": str(idle),
+        "flags": flags.decode("ascii", "replace").strip("N"),
         "share": f"{share:.2f}",
         "common": ",".join(common),
     }
