@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "ALERTMANAGER_AUTHORIZATION": "Bearer t",
     "ALERTMANAGER_TOKEN": "t",
     "DISCORD_WEBHOOK_URL": "https://discord.com/api/webhooks/1/x",
+    "SENTINEL_API_TOKEN": "t",
     "HOME": "/home/s",
     "ENCODING_SLACK_URL": "https://hooks.slack.com/services/T0/B0/x",
     "OPSGENIE_API_KEY": "x",
