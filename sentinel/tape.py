@@ -244,6 +244,11 @@ class TapedPipeline(Pipeline):
         self._tape.advance(now)
         return super().advance(now)
 
+    def act(self, action: Action) -> Step:
+        """As any pipeline's; also what is refused is on the tape, as a replay refuses it again."""
+        self._tape.act(action)
+        return super().act(action)
+
 
 class Encoder:
     """Entries to lines; one a file, as it numbers the file's series, target by target."""

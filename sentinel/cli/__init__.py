@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 
 from sentinel import __version__
-from sentinel.cli import audit, configuration, demo, drill, explain, record, replay, run
+from sentinel.cli import audit, configuration, demo, drill, explain, incidents, record, replay, run, silences, tune
 from sentinel.cli.base import CommandError
 
 __all__ = ["main"]
 
-FAMILIES = (run, explain, configuration, audit, record, replay, drill, demo)
+FAMILIES = (run, incidents, silences, explain, configuration, audit, record, replay, tune, drill, demo)
 """Modules whose `add` puts their commands into the table, in the order of `sentinel --help`."""
 
 

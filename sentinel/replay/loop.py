@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sentinel.model import Incident, Notification, Poll, Seconds, Series
-from sentinel.pipeline import Pipeline, PipelineSettings, Step
+from sentinel.pipeline import ActionError, Pipeline, PipelineSettings, Step
 from sentinel.tape import Advance, Begin, Entry, Gap
 
 __all__ = ["History", "Replayed", "Seen", "replay", "tell", "with_clock"]
@@ -171,7 +171,12 @@ def tell(pipeline: Pipeline, entry: Entry) -> Step:
             return pipeline.feed(entry)
         case Advance(now):
             return pipeline.advance(now)
-    return Step()
+        case Begin() | Gap():
+            return Step()
+    try:
+        return pipeline.act(entry)
+    except ActionError:
+        return Step()
 
 
 def replay(entries: Iterable[Entry], settings: PipelineSettings) -> Replayed:

@@ -17,8 +17,8 @@ WALL = LEAK_FROM + int((CEILING - SERVED) / PER_POLL)
 
 
 def settings(**causes: object) -> PipelineSettings:
-    """Every cause by default, those given otherwise (None: off), and one receiver of everything, reminders too."""
-    chosen = {name: cause() for name, cause in CAUSES.items()} | causes
+    """The causes of a full server, those given otherwise (None: off), and one receiver of everything."""
+    chosen = {name: CAUSES[name]() for name in ("leak", "exhaustion", "refused", "unreachable")} | causes
     everything = Destination("ops", "ops/webhook", Severity.INFO, frozenset(Reason))
     return PipelineSettings(
         causes={name: cause for name, cause in chosen.items() if cause is not None},

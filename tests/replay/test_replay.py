@@ -198,7 +198,7 @@ def test_two_settings_stand_side_by_side(leak: list[Entry]) -> None:
     verdicts = {"a.yaml": judge(replay(leak, settings())), "b.yaml": judge(replay(leak, settings(leak=None)))}
     text = as_text(verdicts)
     assert re.search(r"^ +a\.yaml +b\.yaml$", text, re.MULTILINE)
-    assert re.search(r"^median lead, from the opening +2 h +\d+ min$", text, re.MULTILINE)
+    assert re.search(r"^median lead, from the opening +[\d.]+ \w+ +[\d.]+ \w+$", text, re.MULTILINE)
     assert as_values(verdicts)["verdicts"].keys() == {"a.yaml", "b.yaml"}
 
 
@@ -214,7 +214,7 @@ def test_the_command_reports_in_text_json_and_a_page(tmp_path: Path, capsys: pyt
     assert "<svg" in (tmp_path / "r.html").read_text()
     assert main(["replay", str(tmp_path / "t.jsonl.gz"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["verdicts"]["the defaults"]["told"]
-    assert [each["cause"] for each in told] == ["leak"]
+    assert [each["cause"] for each in told if each["severity"] != "info"] == ["leak"]
 
 
 def test_a_command_that_cannot_be_meant_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,198 @@
+"""Proposals: a budget is kept on weeks that were not seen, and nothing real is lost for it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sentinel.cli import main
+from sentinel.config import Overrides, load
+from sentinel.model import Sample, Series, Severity, labels
+from sentinel.pipeline import PipelineSettings
+from sentinel.pipeline.diagnosis.backlog import Backlog
+from sentinel.pipeline.diagnosis.exhaustion import Exhaustion
+from sentinel.pipeline.diagnosis.leak import Leak
+from sentinel.replay.judge import WEEK, Label, Told, Verdict
+from sentinel.replay.loop import History, Seen, with_clock
+from sentinel.replay.patch import as_patch, as_summary
+from sentinel.replay.tune import LADDERS, STEPS, WARM_UP, Change, Fit, Outcome, Proposal, propose, stricter
+from sentinel.tape import Begin, write_file
+from tests.bench.simulation.plan import Leak as SimulatedLeak
+from tests.bench.simulation.polls import polls as simulated_polls
+from tests.bench.simulation.shop import named_groups, quiet_plan
+from tests.bench.simulation.traffic import DAY, HOUR, MONDAY
+from tests.bench.simulation.world import World
+from tests.replay.builders import NOW, polls, settings
+
+HOURS = 3600.0
+BEGIN = NOW + WARM_UP
+
+
+def told(cause: str, week: int, hour: float = 10.0, *, label: Label | None = None, lead: float | None = None) -> Told:
+    """A page in a week, 0 the first."""
+    opened = BEGIN + week * WEEK + hour * HOURS
+    found = Told(f"{cause}{week}{hour}", "a", cause, "", opened, Severity.CRITICAL, "says", paged=opened)
+    found.label, found.wall = label, None if lead is None else opened + lead
+    return found
+
+
+def verdict(*found: Told, weeks: int = 4, labelled: list[Label] | None = None) -> Verdict:
+    seen = Seen(NOW, BEGIN + weeks * WEEK)
+    return Verdict(list(found), History({"a": seen}), 0, Severity.CRITICAL, labelled)
+
+
+def causes(**chosen: object) -> PipelineSettings:
+    return PipelineSettings(causes=chosen)
+
+
+def test_the_lowest_step_that_keeps_the_budget_is_taken() -> None:
+    noisy = [told("backlog", week, hour) for week in range(4) for hour in (1, 2, 3)]
+    fit = Fit([verdict(*noisy), verdict(*noisy[::3]), verdict(*noisy[:1]), verdict()], causes(backlog=Backlog()), 1.0)
+    assert fit.fitted(fit.weeks) == ({"backlog": 3}, set())
+    easy = Fit([verdict(*noisy), verdict(), verdict(), verdict()], causes(backlog=Backlog()), 1.0)
+    assert easy.fitted(easy.weeks) == ({"backlog": 1}, set())
+
+
+def test_nothing_is_changed_where_the_budget_is_kept() -> None:
+    calm = verdict(told("backlog", 1), told("backlog", 3))
+    fit = Fit([calm, verdict(), verdict(), verdict()], causes(backlog=Backlog()), 1.0)
+    assert fit.fitted(fit.weeks) == ({"backlog": 0}, set())
+
+
+LABEL = Label("a", BEGIN + 10 * HOURS, BEGIN + 20 * HOURS)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [None, told("leak", 0, label=LABEL, lead=1000.0), replace(told("leak", 0, label=LABEL, lead=9000.0), paged=None)],
+    ids=["it would be lost", "its lead would be a ninth", "it would wake nobody"],
+)
+def test_a_step_that_costs_a_real_trouble_is_not_taken(kept: Told | None) -> None:
+    real = told("leak", 0, label=LABEL, lead=9000.0)
+    noise = [told("leak", week, 5.0) for week in range(4)]
+    stricter_ones = [verdict(*([kept] if kept else []), labelled=[LABEL])] * 3
+    fit = Fit([verdict(real, *noise, labelled=[LABEL]), *stricter_ones], causes(leak=Leak()), 0.5)
+    assert fit.fitted(fit.weeks) == ({"leak": 0}, set())
+
+
+def test_a_cause_that_was_never_right_and_cannot_be_made_quiet_wakes_nobody() -> None:
+    noise = [told("backlog", week, hour) for week in range(4) for hour in (1, 2)]
+    fit = Fit([verdict(*noise)] * STEPS, causes(backlog=Backlog(), leak=Leak()), 1.0)
+    assert fit.fitted(fit.weeks) == ({"backlog": 0, "leak": 0}, {"backlog"})
+
+
+def test_what_ends_at_a_wall_is_never_made_to_wake_nobody() -> None:
+    noise = [told("leak", week, hour) for week in range(4) for hour in (1, 2)]
+    fit = Fit([verdict(*noise)] * STEPS, causes(leak=Leak()), 1.0)
+    assert fit.fitted(fit.weeks) == ({"leak": 0}, set())
+
+
+def test_a_week_is_judged_by_what_was_fitted_before_it() -> None:
+    """Noise begins in the third week: a fit to the first two knows nothing of it, one to the first three does."""
+    noise = [told("backlog", week, hour) for week in (2, 3) for hour in (1, 2, 3)]
+    fit = Fit([verdict(*noise), verdict(), verdict(), verdict()], causes(backlog=Backlog()), 0.5)
+    before, after = fit.nested()
+    assert (before.weeks, before.pages, before.vain) == (3, 6, 6)
+    assert (after.weeks, after.pages, after.vain) == (3, 3, 3)
+
+
+def test_every_ladder_only_goes_up() -> None:
+    for name, default in load(overrides=Overrides(urls=("redis://x",))).pipeline.causes.items():
+        for setting in LADDERS.get(name, {}):
+            if hasattr(default, setting):
+                values = [getattr(stricter(default, step), setting) for step in range(STEPS)]
+                assert values == sorted(set(values)), (name, setting)
+
+
+PROPOSAL = Proposal(
+    changes=[
+        Change(("never_page",), ["churn"], ["churn", "backlog"], "r3"),
+        Change(("causes", "exhaustion", "for"), 120.0, 240.0, "r1"),
+        Change(("causes", "backlog", "slo", "mail:high"), None, 5400.0, "r2"),
+        Change(("causes", "exhaustion", "critical_above"), 0.9, 0.95, "r1"),
+    ],
+    budget=1.0,
+    unseen_before=Outcome(3.0, 12, 9, 3, 7200.0),
+    unseen_after=Outcome(3.0, 3, 0, 3, 6000.0),
+    whole_before=Outcome(4.0, 16, 12, 4, 7200.0),
+    whole_after=Outcome(4.0, 4, 0, 4, 6000.0),
+    lost=[],
+)
+
+
+def test_a_patch_is_yaml_with_a_reason_a_line_and_goes_over_a_configuration(tmp_path: Path) -> None:
+    patch = as_patch(PROPOSAL)
+    assert yaml.safe_load(patch) == {
+        "causes": {"backlog": {"slo": {"mail:high": "90m"}}, "exhaustion": {"critical_above": 0.95, "for": "4m"}},
+        "never_page": ["churn", "backlog"],
+    }
+    assert re.search(r"^    for: 4m +# was 2m: r1$", patch, re.MULTILINE)
+    file = tmp_path / "c.yaml"
+    file.write_text("targets: [{url: redis://a}]\n" + patch)
+    assert load(file).pipeline.causes["exhaustion"] == Exhaustion(critical_above=0.95, for_=240.0)
+
+
+def test_a_summary_says_before_and_after_on_weeks_not_seen() -> None:
+    text = as_summary(PROPOSAL)
+    assert "On 3.0 weeks that no fit had seen:\n  pages a week      4 now, 1 then\n" in text
+    assert "The budget is met." in text
+
+
+def test_how_long_jobs_may_wait_comes_from_how_long_they_do(tmp_path: Path) -> None:
+    ages = [
+        poll._replace(samples=(Sample(AGE, poll.time, 40.0 if number % 100 else 70.0),))
+        for number, poll in enumerate(polls(1500))
+    ]
+    write_file(tmp_path / "t.jsonl", [Begin(NOW, "cold"), *with_clock(ages)])
+    proposal = propose(tmp_path / "t.jsonl", settings(backlog=Backlog()), 1.0)
+    (change,) = proposal.changes
+    assert (change.path, change.after) == (("causes", "backlog", "slo", "mail"), 180.0)
+    assert "at most 70 s" in change.why
+
+
+AGE = Series("queue_oldest_age_seconds", labels(queue="mail", system="rq"))
+
+
+def test_the_command_prints_a_patch_and_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_file(tmp_path / "t.jsonl", [Begin(NOW, "cold"), *with_clock(polls(300))])
+    config = tmp_path / "c.yaml"
+    config.write_text("causes: {flood: off}\n")
+    assert main(["tune", str(tmp_path / "t.jsonl"), "-c", str(config)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "# Nothing to change.\n"
+    assert "Budget: 1 pages a week." in err
+    assert config.read_text() == "causes: {flood: off}\n"
+
+
+@pytest.mark.slow
+def test_eight_weeks_with_noise_keep_the_budget_on_unseen_weeks_and_lose_no_leak(tmp_path: Path) -> None:
+    """Daily peaks reach limits that somebody set too low: a page a day. Four leaks come one every other week."""
+    plan = quiet_plan(42, 57.0, 60.0, restarts=(), freezes=())
+    peak = int(World(plan).demand.max())
+    names = named_groups(plan)
+    starts = [MONDAY + (1 + 14 * number) * DAY + (3 + number) * HOUR for number in range(4)]
+    leaks = tuple(
+        SimulatedLeak(names[number % len(names)], 300.0, start + 2 * DAY, stop=start + 2 * DAY + 2.2 * HOUR)
+        for number, start in enumerate(starts)
+    )
+    world = World(replace(plan, leaks=leaks, limits=((0.0, 2 * peak),)))
+    told_of = simulated_polls(world)
+    first = next(told_of)
+    tape = tmp_path / "t.jsonl"
+    write_file(tape, chain((Begin(first.time, "cold"), first), told_of))
+    truth = [Label("redis-sim", leak.start, leak.stop or 0.0, note=leak.label) for leak in leaks]
+    chosen = load(overrides=Overrides(urls=("redis://x",))).pipeline
+    low = Exhaustion(warning_above=0.3, critical_above=0.33)
+    noisy = replace(chosen, causes={**chosen.causes, "exhaustion": low}, rules=())
+    proposal = propose(tape, noisy, 1.0, truth, jobs=2)
+    said = as_summary(proposal) + "\n" + as_patch(proposal)
+    assert proposal.unseen_before.pages_per_week > 3, said
+    assert proposal.unseen_after.pages_per_week <= 1.0, said
+    assert proposal.unseen_after.real == proposal.unseen_before.real >= 3, said
+    assert proposal.lost == [], said
+    assert proposal.whole_after.vain < proposal.whole_before.vain, said
