@@ -89,8 +89,13 @@ class Change:
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires for `shown_for` with the newest line."""
         self._server(view)
+        blamed = {finding.subject for finding in (*view.found.get("leak", ()), *view.found.get("masked_leak", ()))}
         for track in view.each("redis_group_clients"):
-            self._follow(view, track.label("group"), track.raw)
+            group = track.label("group")
+            if group in blamed or "flood" in view.found:
+                self._groups.pop(group, None)
+            else:
+                self._follow(view, group, track.raw)
         waited = bool(self._notes) and view.now - self._notes[0].noted >= self.settle
         if waited and view.now - self._told >= self.at_most_every:
             self._shown, self._notes, self._told = self._notes[:20], [], view.now
@@ -152,7 +157,8 @@ class Change:
         if not before or len(recent) < 2:
             return False
         moved = newest.births - before[-1].births + newest.deaths - before[-1].deaths
-        return moved <= max(1.0, 0.02 * newest.clients)
+        swing = max(state.clients for state in recent) - min(state.clients for state in recent)
+        return moved + swing <= max(1.0, 0.02 * newest.clients)
 
     def _told_of(self, group: str, states: deque[_State]) -> bool:
         """Notes what happened to a group between the oldest state and the newest, if it was something."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
 from sentinel.model import Finding, Severity, labels
+from sentinel.pipeline.diagnosis import View
 from sentinel.pipeline.diagnosis.change import Change
-from tests.pipeline.diagnosis.server import Server
+from tests.pipeline.diagnosis.server import START, Server
 
 API = labels(group="api-*")
 
@@ -71,6 +76,28 @@ def test_a_leak_is_no_deploy() -> None:
     one.rate(API, redis_group_births_total=0.2)
     for clients in range(41, 400):
         assert one.group("api-*", float(clients), 10.0).tick() == []
+
+
+@dataclass
+class Blames:
+    """A leak cause that blames a group from some time on."""
+
+    since: float = START + 1800.0
+    name: ClassVar[str] = "leak"
+    needs: ClassVar[tuple[str, ...]] = ()
+    windows: ClassVar[tuple[str, ...]] = ()
+
+    def judge(self, view: View) -> Iterable[Finding]:
+        if view.now >= self.since:
+            yield Finding(view.target, "leak", "cause", Severity.CRITICAL, view.now, True, "…", "api-*")
+
+
+def test_what_a_leak_is_blamed_for_is_no_pool_that_filled() -> None:
+    server = Server(Change(), Blames(), redis_connected_clients=100.0).group("api-*", 40.0, 10.0)
+    server.run(1200)
+    for clients in range(41, 200):
+        server.add(API, redis_group_births_total=1.0).group("api-*", float(clients), 10.0).tick()
+    assert {finding.source for finding in server.run(1800)} == {"leak"}
 
 
 def test_clients_that_always_live_for_moments_are_never_deployed() -> None:
