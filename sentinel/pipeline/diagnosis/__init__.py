@@ -26,6 +26,7 @@ from sentinel.pipeline.diagnosis.idle_spin import IdleSpin
 from sentinel.pipeline.diagnosis.latency import Latency
 from sentinel.pipeline.diagnosis.leak import Leak
 from sentinel.pipeline.diagnosis.lost_workers import LostWorkers
+from sentinel.pipeline.diagnosis.masked_leak import MaskedLeak
 from sentinel.pipeline.diagnosis.memory import Memory
 from sentinel.pipeline.diagnosis.missed_heartbeats import MissedHeartbeats
 from sentinel.pipeline.diagnosis.refused import Refused
@@ -40,6 +41,7 @@ BY_NAME: dict[str, type[Any]] = {
     for cause in (
         Unreachable,
         Frozen,
+        MaskedLeak,
         Leak,
         Flood,
         Exhaustion,

@@ -220,7 +220,7 @@ class Exhaustion:
     def _eta(self, now: float, ledger: Ledger, growth: Growth, left: float) -> Eta | None:
         gained, seconds = ledger.pace(now, min(now - growth.since, max(0.0, left) / growth.pace))
         room = max(0.0, left), max(0.0, left)
-        blocks = dispersion(ledger.blocks(growth.since))
+        blocks = dispersion(ledger.blocks(growth.since, growth.floor))
         found = fill_range(gained, seconds, room, dispersion=blocks, day=self.day)
         return Eta(now + found[0], now + found[1], _wall(self._ceiling or 0.0)) if found else None
 

@@ -33,6 +33,17 @@ from typing import ClassVar, Literal
 
 from sentinel.model import Culprit, Eta, Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
+from sentinel.pipeline.diagnosis.cohort import (
+    EVIDENCE,
+    RISES,
+    UNTOUCHED,
+    UNUSED,
+    even,
+    example,
+    explained,
+    name_of,
+    size,
+)
 from sentinel.pipeline.diagnosis.floors import Floors
 from sentinel.pipeline.diagnosis.forecast import Background, dispersion, fill_range
 from sentinel.pipeline.diagnosis.habit import Habit
@@ -42,7 +53,7 @@ from sentinel.pipeline.diagnosis.words import clock_time, count, pace, span
 
 __all__ = ["Leak"]
 
-COHORTS = {"slow": "redis_group_unused_clients", "fast": "redis_group_untouched_clients"}
+COHORTS = {"slow": UNUSED, "fast": UNTOUCHED}
 UNNAMED = ""
 """The group of all clients, where no group is known."""
 SETTLED = 600.0
@@ -85,10 +96,9 @@ class Leak:
     needs: ClassVar[tuple[str, ...]] = ("redis_connected_clients", "redis_max_clients")
     windows: ClassVar[tuple[str, ...]] = ()
 
-    evidence: float = 34.0
-    """On gain²/moved of the cohort: connections, if none closes. By chance once in exp(evidence/2) beginnings: 34 is
-    once a year for twenty groups that are read every half minute (21 million readings)."""
-    rises: int = 5
+    evidence: float = EVIDENCE
+    """On gain²/moved of the cohort: connections, if none closes. By chance once a year for a server."""
+    rises: int = RISES
     """Readings in which it must have grown, none of them by a third of the whole: pools fill in fewer."""
     critical_within: Seconds = 7200.0
     warning_within: Seconds = 259200.0
@@ -133,7 +143,7 @@ class Leak:
             seen.add(group)
             if group not in ledgers:
                 ledgers[group] = Ledger(self.day)
-            ledgers[group].add(view.now, track.raw, _size(view, track.labels))
+            ledgers[group].add(view.now, track.raw, size(view, track.labels))
         if seen:
             for group in ledgers.keys() - seen:
                 del ledgers[group]
@@ -184,22 +194,13 @@ class Leak:
                 yield group, "floor", growth
 
     def _convicts(self, view: View, group: str, clock: Clock, growth: Growth) -> bool:
-        if not self._even(growth, growth.evidence, self.rises):
+        if not even(growth, growth.evidence, self.evidence, self.rises):
             return False
-        if growth.beside and _explained(growth, _size(view, (("group", group),))):
+        if explained(growth, size(view, (("group", group),))):
             return False
         if view.now - growth.since < SETTLED and not self._alone(group, clock, growth):
             return False
         return clock == "slow" or self._left(view, growth) <= self.critical_within
-
-    def _even(self, growth: Growth, evidence: float, rises: int) -> bool:
-        """Beyond chance, one after another, and higher than before."""
-        return (
-            evidence >= self.evidence
-            and growth.rises >= rises
-            and growth.biggest <= growth.gain / 3
-            and growth.floor + growth.gain > growth.former
-        )
 
     def _alone(self, group: str, clock: Clock, growth: Growth) -> bool:
         """Whether most of what all cohorts gained meanwhile is this group's."""
@@ -210,7 +211,7 @@ class Leak:
         """A floor beyond all former days that goes on rising, with the wall within reach."""
         return (
             growth.floor + growth.gain > 0
-            and self._even(growth, growth.evidence / growth.step, 3)
+            and even(growth, growth.evidence / growth.step, self.evidence, 3)
             and self._left(view, growth) <= self.warning_within
         )
 
@@ -242,15 +243,14 @@ class Leak:
         if ledger is None or ceiling is None:
             return None
         clients = view.value("redis_connected_clients") or 0.0
-        growth = ledger.growth(suspect.growth.since)
-        if growth is None or growth.gain <= 0:
-            return None
-        point = self._left(view, growth)
-        gained, seconds = ledger.pace(view.now, min(point, view.now - growth.since))
+        room, onset = max(0.0, ceiling - clients), suspect.growth
+        gained, seconds = suspect.held, view.now - onset.since
+        if room * seconds / gained < seconds:
+            gained, seconds = ledger.pace(view.now, room * seconds / gained)
         if gained < 1 or seconds <= 0:
             return None
-        blocks = dispersion(ledger.blocks(growth.since))
-        ahead = max(0.0, ceiling - clients) * seconds / gained
+        blocks = dispersion(ledger.blocks(onset.since, onset.floor))
+        ahead = room * seconds / gained
         held = sum(one.held for one in self._open.values())
         low, high = self._background.range(view.now, clients - held, ahead)
         left = max(0.0, ceiling - held - high), max(0.0, ceiling - held - low)
@@ -260,10 +260,11 @@ class Leak:
     def _finding(self, view: View, group: str, suspect: _Suspect) -> Finding:
         ledger = self._ledger(group, suspect.clock)
         growth = (ledger.growth(suspect.growth.since) if ledger else None) or suspect.growth
+        slope = suspect.held / max(1.0, view.now - suspect.growth.since)
         eta = self._eta(view, group, suspect)
-        example = self._example(view, group, suspect.clock)
-        suspect.examples = suspect.examples or ((example,) if example else ())
-        culprit = _culprit(group, suspect, example)
+        newest = example(view, COHORTS.get(suspect.clock, "redis_group_clients"), group)
+        suspect.examples = suspect.examples or ((newest,) if newest else ())
+        culprit = _culprit(group, suspect, newest)
         clients, ceiling = view.value("redis_connected_clients") or 0.0, view.ceiling or 0.0
         refused = view.value("redis_connections_rejected_total")
         return Finding(
@@ -273,13 +274,13 @@ class Leak:
             severity=self._severity(view.now, suspect, eta),
             time=view.now,
             firing=True,
-            summary=_summary(culprit, suspect, growth, clients, ceiling)
+            summary=_summary(culprit, suspect, slope, clients, ceiling)
             + (" The server is full and refuses newcomers now." if refused else ""),
             subject=group,
             value=suspect.held,
             score=growth.evidence / growth.step if suspect.clock == "floor" else growth.evidence,
             threshold=self.evidence,
-            evidence=self._evidence(view, suspect, growth),
+            evidence=self._evidence(view, suspect, growth, slope),
             eta=eta,
             culprit=culprit,
             first_action=_first_action(culprit),
@@ -295,17 +296,12 @@ class Leak:
         left = max(1.0, eta.earliest - now)
         return suspect.ladder.take(1 / left, 1 / self.warning_within, 1 / self.critical_within, LEAVE)
 
-    def _example(self, view: View, group: str, clock: Clock) -> Labels | None:
-        metric = COHORTS.get(clock, "redis_group_clients")
-        track = view.store.one(metric, (("group", group),))
-        return track.exemplar if track else None
-
-    def _evidence(self, view: View, suspect: _Suspect, growth: Growth) -> tuple[Evidence, ...]:
+    def _evidence(self, view: View, suspect: _Suspect, growth: Growth, slope: float) -> tuple[Evidence, ...]:
         clients, ceiling = view.value("redis_connected_clients") or 0.0, view.ceiling or 0.0
         what = "clients above former days" if suspect.clock == "floor" else "connections never used again"
         return (
             Evidence(what, suspect.held, "", f"at most {count(growth.former - suspect.growth.floor)} more"),
-            Evidence("growth", growth.pace, "1/s", "0"),
+            Evidence("growth", slope, "1/s", "0"),
             Evidence("gained", growth.gain, "", "as often less as more"),
             Evidence("closed again", growth.fallen, "", "as many as were opened"),
             Evidence("gain² by changes", growth.evidence, "", f"below {self.evidence:g}"),
@@ -314,32 +310,15 @@ class Leak:
         )
 
 
-def _size(view: View, labels: Labels) -> tuple[float, ...]:
-    """Clients and sources of a group."""
-    return view.value("redis_group_clients", labels) or 0.0, view.value("redis_group_sources", labels) or 1.0
-
-
-def _explained(growth: Growth, size: tuple[float, ...]) -> bool:
-    """Replaced rather than added (a deploy), or brought by new processes as the old ones hold it (scaling)."""
-    (clients, sources), (clients_then, sources_then) = size, growth.beside
-    each = max(1.0, clients_then / max(1.0, sources_then))
-    return clients - clients_then < growth.gain / 2 or (sources - sources_then) * each >= growth.gain / 2
-
-
 def _culprit(group: str, suspect: _Suspect, newest: Labels | None) -> Culprit | None:
     if group == UNNAMED:
         return None
-    frozen, fresh = dict(suspect.examples[0]) if suspect.examples else {}, dict(newest or ())
-    share = float(fresh.get("share", frozen.get("share", "0")) or 0)
-    exact = fresh.get("name") or frozen.get("name", "")
-    parts = [f"group {group}"] + [
-        f"{key} {fresh[key]}" for key in ("addr", "cmd", "lib", "user", "db") if fresh.get(key)
-    ]
-    return Culprit(exact if exact and share >= 0.5 else group, share or None, ", ".join(parts), suspect.examples)
+    name, share, detail = name_of(group, suspect.examples[0] if suspect.examples else None, newest)
+    return Culprit(name, share, detail, suspect.examples)
 
 
-def _summary(culprit: Culprit | None, suspect: _Suspect, growth: Growth, clients: float, ceiling: float) -> str:
-    since, more = clock_time(suspect.growth.since), f"{pace(growth.pace)} more"
+def _summary(culprit: Culprit | None, suspect: _Suspect, slope: float, clients: float, ceiling: float) -> str:
+    since, more = clock_time(suspect.growth.since), f"{pace(slope)} more"
     use = f"{count(clients)} of {count(ceiling)} in use."
     if suspect.clock != "floor":
         who = culprit.name if culprit else "somebody"

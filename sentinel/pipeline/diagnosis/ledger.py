@@ -187,10 +187,10 @@ class Ledger:
         first = next((span for span in reversed(self._spans) if now - span.time >= seconds), self._spans[0])
         return self.level - first.low, now - first.time
 
-    def blocks(self, since: float) -> list[tuple[float, float]]:
-        """Gain and seconds between the remembered points from `since` on."""
-        points = [span for span in self._spans if span.time >= since]
-        return [(b.low - a.low, b.time - a.time) for a, b in pairwise(points)]
+    def blocks(self, since: float, floor: float) -> list[tuple[float, float]]:
+        """Gain and seconds between the remembered points from an onset on, where it stood at `floor`."""
+        points = [(since, floor)] + [(span.time, span.low) for span in self._spans if span.time > since]
+        return [(later - low, end - start) for (start, low), (end, later) in pairwise(points)]
 
     def _since(self, place: int) -> Growth:
         span, later = self._spans[place], self._spans[place + 1 :]

@@ -93,7 +93,7 @@ def test_a_month_of_changes_takes_the_room_of_some_dozens() -> None:
     for number in range(86_400):
         level = max(0.0, level + coin.choice((-1, 0, 1)))
         ledger.add(30.0 * number, level)
-    assert len(ledger.blocks(0.0)) < 120
+    assert len(ledger.blocks(0.0, 50.0)) < 120
 
 
 def test_chance_exceeds_the_evidence_no_more_often_than_stated() -> None:
