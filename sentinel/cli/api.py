@@ -16,9 +16,11 @@ from typing import Any
 
 from sentinel.cli.base import CommandError
 
-__all__ = ["add_api", "call"]
+__all__ = ["add_api", "call", "text"]
 
 DEFAULT = "http://127.0.0.1:9750"
+TOKEN = "SENTINEL_API_TOKEN"
+"""The variable with the token of `http: token:`, where the daemon wants one."""
 _FILE = "api"
 _TIMEOUT = 10.0
 
@@ -32,7 +34,7 @@ def add_api(parser: argparse.ArgumentParser) -> None:
 
 
 def call(arguments: argparse.Namespace, method: str, path: str, body: object = None) -> Any:
-    """What the daemon answers, as JSON.
+    """What the daemon answers, from JSON.
 
     Args:
         arguments: As parsed with the options of `add_api`.
@@ -43,13 +45,25 @@ def call(arguments: argparse.Namespace, method: str, path: str, body: object = N
     Raises:
         CommandError: it cannot be reached, or it refuses; the text says which and what to do.
     """
+    try:
+        return json.loads(text(arguments, method, path, body))
+    except ValueError:
+        url = _address(arguments)
+        raise CommandError(f"sentinel: {url} does not answer as a Sentinel does; say where it is: --api URL") from None
+
+
+def text(arguments: argparse.Namespace, method: str, path: str, body: object = None) -> str:
+    """What the daemon answers, as it is; like `call`."""
     url = _address(arguments).rstrip("/") + path
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    headers = {"Content-Type": "application/json"}
+    if token := os.environ.get(TOKEN):
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(url, data, headers, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the daemon is on this host or nearby
     try:
         with opener.open(request, timeout=_TIMEOUT) as answer:
-            return json.loads(answer.read())
+            return str(answer.read().decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
         raise CommandError(f"sentinel: {_refusal(error)}") from None
     except (urllib.error.URLError, OSError) as error:
@@ -57,8 +71,6 @@ def call(arguments: argparse.Namespace, method: str, path: str, body: object = N
         raise CommandError(
             f"sentinel: no daemon answers at {url} ({why}); is it running? Say where: --api URL"
         ) from None
-    except ValueError:
-        raise CommandError(f"sentinel: {url} does not answer as a Sentinel does; say where it is: --api URL") from None
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:
