@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from sentinel.model import IncidentState, Severity
-from tests.pipeline.stories import EVERY, START, Story
+from typing import Literal
+
+import pytest
+
+from sentinel.model import IncidentState, Reason, Severity
+from sentinel.pipeline import ActionError, IncidentSettings
+from sentinel.pipeline.actions import Acknowledge, Mark, Note, Resolve
+from tests.pipeline.stories import EVERY, START, Story, chat, settings
 
 QUIET = int(300 / EVERY)
 """Polls that `keep_firing_for` lasts."""
@@ -116,3 +122,152 @@ def test_the_same_story_gives_the_same_ids_again() -> None:
         story.polls(leak=3)
         ids.append([(n.event_id, n.incident.id) for n in story.notifications])
     assert ids[0] == ids[1]
+
+
+# Against flapping
+
+
+def flap(story: Story, times: int) -> list[str]:
+    said = []
+    for _ in range(times):
+        said += story.polls(leak=2)
+        said += story.polls(QUIET + 1, leak=0)
+    return said
+
+
+def test_what_comes_and_goes_is_told_as_flapping_once_and_stays_open() -> None:
+    story = Story()
+    assert flap(story, 3) == ["ops/chat opened leak", "ops/chat resolved leak"] * 3
+    assert story.polls(leak=2) == ["ops/chat opened leak"]
+    assert story.notifications[-1].incident.flapping
+    said = story.polls(QUIET + 1, leak=0) + flap(story, 3)
+    assert set(said) <= {"ops/chat updated leak"}
+
+
+def test_a_flapping_incident_is_over_after_an_hour_of_quiet() -> None:
+    story = Story()
+    flap(story, 3)
+    story.polls(leak=2)
+    said = story.polls(360, leak=0)
+    assert "ops/chat resolved leak" not in said
+    assert story.polls(leak=0) == ["ops/chat resolved leak"]
+
+
+def test_four_that_lasted_long_are_no_flapping() -> None:
+    story = Story()
+    for _ in range(4):
+        story.polls(800, leak=2)
+        story.polls(QUIET + 1, leak=0)
+    assert not any(notification.incident.flapping for notification in story.notifications)
+
+
+def test_flapping_can_be_switched_off() -> None:
+    story = Story(settings(incidents=IncidentSettings(startup_grace=0.0, flapping_after=0)))
+    assert len(flap(story, 6)) == 12
+
+
+def test_a_severity_that_hovers_at_a_limit_is_told_ever_more_rarely() -> None:
+    story = Story(settings(chat("ops/chat", Severity.INFO, Reason.UPDATED)))
+    story.polls(leak=3)
+    told_at = []
+    for _ in range(60):
+        told_at += [story.now] * len(story.polls(QUIET + 1, leak=2))
+        told_at += [story.now] * len(story.polls(leak=3))
+    minutes = [(time - START) / 60 for time in told_at if time]
+    assert len(minutes) <= 7
+    assert len(story.polls(QUIET + 1, leak=2)) == 0
+
+
+# By hand
+
+
+def by_hand(story: Story) -> list[str]:
+    return story.act(Resolve(story.now, "ada", story.pipeline.incidents()[0].ref, "restarted it"))
+
+
+def test_what_is_resolved_by_hand_stays_so_while_its_cause_still_fires_for_a_while() -> None:
+    story = Story()
+    story.polls(leak=2)
+    assert by_hand(story) == ["ops/chat resolved leak"]
+    assert story.notifications[-1].incident.resolved_by == "ada"
+    assert story.polls(360, leak=2) == []
+    assert story.polls(leak=2) == ["ops/chat opened leak"]
+
+
+def test_what_is_resolved_by_hand_and_grows_worse_opens_again_at_once() -> None:
+    story = Story()
+    story.polls(leak=2)
+    by_hand(story)
+    assert story.polls(leak=3) == ["ops/chat opened leak"]
+
+
+def test_what_is_resolved_by_hand_and_comes_back_after_quiet_opens_again() -> None:
+    story = Story()
+    story.polls(leak=2)
+    by_hand(story)
+    story.polls(leak=0)
+    assert story.polls(leak=2) == ["ops/chat opened leak"]
+
+
+def test_a_hand_that_resolved_is_remembered_over_a_restart() -> None:
+    story = Story()
+    story.polls(leak=2)
+    by_hand(story)
+    story.restart(clean=False)
+    assert story.polls(5, leak=2) == []
+
+
+def test_marking_as_noise_acknowledges() -> None:
+    story = Story()
+    story.polls(leak=2)
+    story.act(Mark(story.now, "ada", story.pipeline.incidents()[0].id, "noise", "the nightly import"))
+    assert story.pipeline.incidents()[0].acknowledged_by == "ada"
+    assert "marked as noise the nightly import" in story.events()
+
+
+def test_a_note_changes_nothing_but_the_history() -> None:
+    story = Story()
+    story.polls(leak=2)
+    before = story.pipeline.incidents()
+    assert story.act(Note(story.now, "ada", before[0].id, "looked at it")) == []
+    assert (story.pipeline.incidents(), story.events()[-1]) == (before, "note looked at it")
+
+
+def test_what_nobody_knows_cannot_be_acknowledged() -> None:
+    story = Story()
+    with pytest.raises(ActionError, match="is not known; `sentinel incidents list`"):
+        story.act(Acknowledge(START, "ada", "SNT-NOBODY"))
+
+
+# Missing data
+
+
+def missing(policy: Literal["keep", "alert", "ok"]) -> Story:
+    story = Story(settings(incidents=IncidentSettings(startup_grace=0.0, no_data=policy, no_data_for=600.0)))
+    story.polls(leak=2)
+    return story
+
+
+def test_by_default_an_incident_without_readings_stays_as_it_is() -> None:
+    assert "resolved" not in " ".join(missing("keep").wait(100000))
+
+
+def test_missing_readings_of_an_open_incident_are_told_if_that_is_wanted() -> None:
+    story = missing("alert")
+    assert story.wait(599) == []
+    assert story.wait(1) == ["ops/chat opened no_data:leak"]
+    assert "without readings for: 600" in str(
+        [f"{e.name}: {e.value:g}" for e in story.notifications[-1].incident.finding.evidence]
+    )
+
+
+def test_readings_that_are_back_end_it() -> None:
+    story = missing("alert")
+    story.wait(600)
+    said = story.polls(QUIET + 2, leak=2)
+    assert "ops/chat resolved no_data:leak" in said
+
+
+def test_no_readings_can_be_taken_as_all_well() -> None:
+    story = missing("ok")
+    assert story.wait(600) == ["ops/chat resolved leak"]
