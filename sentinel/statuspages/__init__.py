@@ -10,13 +10,32 @@ from typing import Any, Final
 
 from sentinel.statuspages.better_stack import BetterStack
 from sentinel.statuspages.cachet import Cachet
+from sentinel.statuspages.cachet2 import Cachet2
+from sentinel.statuspages.github import CState, Upptime
 from sentinel.statuspages.incident_io import IncidentIo
 from sentinel.statuspages.instatus import Instatus
+from sentinel.statuspages.oneuptime import OneUptime
+from sentinel.statuspages.push import Gatus, UptimeKuma
 from sentinel.statuspages.statuspage import Statuspage
 
 __all__ = ["BY_NAME"]
 
 BY_NAME: Final[Mapping[str, type[Any]]] = MappingProxyType(
-    {page.kind: page for page in (Statuspage, Instatus, BetterStack, IncidentIo, Cachet)}
+    {
+        page.kind: page
+        for page in (
+            Statuspage,
+            Instatus,
+            BetterStack,
+            IncidentIo,
+            Cachet,
+            Cachet2,
+            OneUptime,
+            CState,
+            Upptime,
+            UptimeKuma,
+            Gatus,
+        )
+    }
 )
 """The pages by the `kind` that picks them in YAML."""

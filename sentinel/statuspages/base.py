@@ -19,7 +19,7 @@ import aiohttp
 import orjson
 
 from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Seconds, Severity, Stage
-from sentinel.notifiers.base import Attempt, Message
+from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
 from sentinel.notifiers.http import HttpSettings
 from sentinel.notifiers.voice import Links, Templates
 from sentinel.pipeline.publishing import Gates, Mode, PublicRule
@@ -52,6 +52,8 @@ class StatusPage(HttpSettings):
     """Whether the page itself keeps drafts from the public."""
     sets_components: ClassVar[bool]
     """Whether a component can be changed without an incident."""
+    makes_incidents: ClassVar[bool] = True
+    """Whether it knows incidents at all, and not components alone."""
 
     mode: Mode = "draft"
     publish: tuple[PublicRule, ...] = ()
@@ -70,7 +72,13 @@ class StatusPage(HttpSettings):
     async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Make, continue or end the incident. Gives the new reference."""
         update, about = decoded(message)
-        return await publish(self.open(session, about, attempt), update, attempt)
+        if not self.makes_incidents:
+            update = replace(update, components_only=True)
+        try:
+            return await publish(self.open(session, about, attempt), update, attempt)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            why = f"{self.kind} answered in a shape that is not its own ({type(error).__name__}: {error})"
+            raise DeliveryError(Outcome.AMBIGUOUS, f"{why}; check `url`. It is looked at again.") from error
 
     def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
         """The page's API, for one update.

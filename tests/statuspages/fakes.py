@@ -4,6 +4,7 @@ refuse what the vendor refuses, and misbehave when told to (see `tests.notifiers
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -14,7 +15,17 @@ from aiohttp import web
 
 from tests.notifiers.fakes import Fake, wrong
 
-__all__ = ["FakeBetterStack", "FakeCachet", "FakeIncidentIo", "FakeInstatus", "FakePage", "FakeStatuspage"]
+__all__ = [
+    "FakeBetterStack",
+    "FakeCachet",
+    "FakeCachet2",
+    "FakeGitHub",
+    "FakeIncidentIo",
+    "FakeInstatus",
+    "FakeOneUptime",
+    "FakePage",
+    "FakeStatuspage",
+]
 
 KEY = "page-api-key-0123456789"
 
@@ -395,3 +406,225 @@ class FakeCachet(FakePage):
     def stages(self, incident: str) -> list[str]:
         kept = self.incidents[incident]
         return [self._STAGES[status] for status in (kept["status"], *(u["status"] for u in kept["updates"]))]
+
+
+class FakeCachet2(FakePage):
+    """Cachet 2: an incident has one component, and booleans that are left out become true."""
+
+    secret = ("X-Cachet-Token", KEY)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.components = {"1001": 1, "1002": 1}  # type: ignore[dict-item]
+
+    def route(self, method: str, path: str, query: Mapping[str, str], document: Any) -> web.Response:
+        rest = path.removeprefix("/api/v1/")
+        if rest.startswith("components/"):
+            component = rest.removeprefix("components/")
+            if method == "PUT":
+                self.components[component] = document["status"]
+            return web.json_response({"data": {"id": component, "status": str(self.components[component])}})
+        identity, _, updates = rest.removeprefix("incidents").removeprefix("/").partition("/")
+        if identity and identity not in self.incidents:
+            return web.json_response({"errors": [{"title": "Resource not found"}]}, status=404)
+        if method == "GET" and updates:
+            return web.json_response({"data": self.incidents[identity]["updates"]})
+        if method == "GET" and identity:
+            return web.json_response({"data": self._shown(identity)})
+        if method == "GET":
+            return web.json_response({"data": [self._shown(each) for each in reversed(self.incidents)]})
+        if method == "PUT":
+            self.incidents[identity] |= {"visible": bool(document.get("visible", 1))}
+            self.mails += document.get("notify", True)
+            return web.json_response({"data": self._shown(identity)})
+        return self._write(identity, document)
+
+    def _shown(self, identity: str) -> dict[str, Any]:
+        kept = self.incidents[identity]
+        status = kept["updates"][-1]["status"] if kept["updates"] else kept["status"]
+        return {"id": identity, "message": kept["message"], "status": str(status)}
+
+    def _write(self, identity: str, document: dict[str, Any]) -> web.Response:
+        if identity:
+            number = self.number()
+            self.incidents[identity]["updates"].append({"id": number, **document})
+            self.accept(document)
+            return web.json_response({"data": {"id": number}})
+        fields: dict[str, Check] = {
+            "name": _text(255),
+            "message": _text(50_000),
+            "status": lambda v: v in (0, 1, 2, 3, 4),
+            "visible": lambda v: v in (0, 1),
+            "notify": _flag,
+            "stickied": _flag,
+            "component_id": lambda v: str(v) in self.components,
+            "component_status": lambda v: v in (1, 2, 3, 4),
+        }
+        if errors := wrong(document, fields, ("name", "message", "status", "visible")):
+            return web.json_response({"errors": errors}, status=400)
+        identity = self.number()
+        self.incidents[identity] = {"updates": [], **document, "visible": bool(document["visible"])}
+        self.components[str(document["component_id"])] = document["component_status"]
+        self.mails += document.get("notify", True)
+        self.accept(document)
+        return web.json_response({"data": {"id": identity}})
+
+    def person_edits(self, incident: str) -> None:
+        self.incidents[incident]["updates"].append({"id": self.number(), "status": 2, "message": "We found it."})
+
+    def stages(self, incident: str) -> list[str]:
+        kept = self.incidents[incident]
+        names = {1: "investigating", 2: "identified", 3: "monitoring", 4: "resolved"}
+        return [names[status] for status in (kept["status"], *(u["status"] for u in kept["updates"]))]
+
+
+class FakeOneUptime(FakePage):
+    """OneUptime: everything is wrapped in `data`, reading is a POST, and a state is a row of its own."""
+
+    secret = ("ApiKey", KEY)
+
+    def route(self, method: str, path: str, query: Mapping[str, str], document: Any) -> web.Response:
+        what, _, rest = path.removeprefix("/api/").partition("/")
+        if rest == "get-list":
+            return web.json_response({"data": self._listed(what, document["query"])})
+        if method == "PUT":
+            self.incidents[rest]["visible"] = document["data"]["isVisibleOnStatusPage"]
+            return web.json_response({})
+        data = document["data"]
+        if what == "incident":
+            return self._create(data)
+        if what == "incident-public-note":
+            self.mails += data["shouldStatusPageSubscribersBeNotifiedOnNoteCreated"]
+            note = {"_id": self.number(), "note": data["note"]}
+            self.incidents[data["incidentId"]]["notes"].append(note)
+            self.accept(data)
+            return web.json_response(note)
+        assert (what, data["incidentStateId"]) == ("incident-state-timeline", "state-resolved")
+        self.incidents[data["incidentId"]]["resolved"] = True
+        return web.json_response({})
+
+    def _listed(self, what: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if what == "incident-state":
+            return [{"_id": "state-resolved"}]
+        if what == "incident-public-note":
+            return self.incidents[query["incidentId"]]["notes"][::-1]
+        found = [
+            {
+                "_id": identity,
+                "description": kept["description"],
+                "currentIncidentState": {"isResolvedState": kept["resolved"]},
+            }
+            for identity, kept in self.incidents.items()
+            if query in ({"_id": identity}, {"title": kept["title"]})
+        ]
+        return found[::-1]
+
+    def _create(self, data: dict[str, Any]) -> web.Response:
+        fields: dict[str, Check] = {
+            "title": _text(500),
+            "description": _text(50_000),
+            "incidentSeverityId": lambda v: v == "sev1",
+            "monitors": lambda v: all(m["_id"] in self.components for m in v),
+            "isVisibleOnStatusPage": _flag,
+            "shouldStatusPageSubscribersBeNotifiedOnIncidentCreated": _flag,
+        }
+        if errors := wrong(data, fields, ("title", "incidentSeverityId")):
+            return web.json_response({"message": errors}, status=400)
+        identity = self.number()
+        self.incidents[identity] = {
+            "title": data["title"],
+            "description": data["description"],
+            "visible": data["isVisibleOnStatusPage"],
+            "notes": [],
+            "resolved": False,
+        }
+        self.mails += data["shouldStatusPageSubscribersBeNotifiedOnIncidentCreated"]
+        self.accept(data)
+        return web.json_response({"_id": identity})
+
+    def person_edits(self, incident: str) -> None:
+        self.incidents[incident]["notes"].append({"_id": self.number(), "note": "We found it."})
+
+    def stages(self, incident: str) -> list[str]:
+        kept = self.incidents[incident]
+        ends = ["resolved"] if kept["resolved"] else []
+        return ["investigating", *("note" for _ in kept["notes"][: -1 if ends else None]), *ends]
+
+
+class FakeGitHub(FakePage):
+    """A repository: files with the sha of their content, issues with labels, comments and locks."""
+
+    secret = ("Authorization", f"Bearer {KEY}")
+
+    def route(self, method: str, path: str, query: Mapping[str, str], document: Any) -> web.Response:
+        what, _, rest = path.removeprefix("/repos/acme/status/").partition("/")
+        if what == "contents":
+            return self._file(method, rest, document)
+        number, _, more = rest.partition("/")
+        if not number and method == "GET":
+            assert query["state"] == "open"
+            labels = set(query["labels"].split(","))
+            return web.json_response(
+                [i for i in self.incidents.values() if labels <= set(i["labels"]) and i["state"] == "open"]
+            )
+        if not number:
+            return self._open_issue(document)
+        if number not in self.incidents:
+            return web.json_response({"message": "Not Found"}, status=404)
+        return self._issue(method, number, more, document)
+
+    def _file(self, method: str, path: str, document: Any) -> web.Response:
+        kept = self.incidents.get(path)
+        if method == "GET":
+            return web.json_response(kept[-1]) if kept else web.json_response({"message": "Not Found"}, status=404)
+        assert document["branch"] == "main"
+        if kept and "sha" not in document:
+            return web.json_response({"message": '"sha" wasn\'t supplied.'}, status=422)
+        if kept and document["sha"] != kept[-1]["sha"]:
+            return web.json_response({"message": f"{path} does not match {document['sha']}"}, status=409)
+        version = {"content": document["content"], "sha": f"{int(self.number()):040x}"}
+        self.incidents.setdefault(path, []).append(version)  # type: ignore[arg-type]
+        self.accept({"text": base64.b64decode(document["content"]).decode()})
+        return web.json_response({"content": version}, status=200 if kept else 201)
+
+    def _open_issue(self, document: dict[str, Any]) -> web.Response:
+        number = self.number()
+        issue = {"number": int(number), "state": "open", "locked": False, "comments_made": [], **document}
+        self.incidents[number] = issue
+        self.accept(document)
+        return web.json_response(issue, status=201)
+
+    def _issue(self, method: str, number: str, more: str, document: Any) -> web.Response:
+        issue = self.incidents[number]
+        match method, more:
+            case "GET", "":
+                return web.json_response(issue)
+            case "GET", "comments":
+                return web.json_response(issue["comments_made"])
+            case "POST", "comments" if not issue["locked"]:
+                comment = {"id": int(self.number()), **document}
+                issue["comments_made"].append(comment)
+                self.accept(document)
+                return web.json_response(comment, status=201)
+            case "PATCH", "":
+                issue |= document
+                return web.json_response(issue)
+            case (("PUT" | "DELETE"), "lock"):
+                issue["locked"] = method == "PUT"
+                return web.Response(status=204)
+        return web.json_response({"message": "Issue is locked"}, status=403)
+
+    def person_edits(self, incident: str) -> None:
+        kept: Any = self.incidents[incident]
+        if isinstance(kept, list):
+            kept.append({**kept[-1], "sha": f"{int(self.number()):040x}"})
+        else:
+            kept["comments_made"].append({"id": int(self.number()), "body": "We found it."})
+
+    def stages(self, incident: str) -> list[str]:
+        kept: Any = self.incidents[incident]
+        if isinstance(kept, list):
+            texts = [base64.b64decode(version["content"]).decode() for version in kept]
+            return ["resolved" if "\nresolved: true\n" in text else "open" for text in texts]
+        ends = ["resolved"] if kept["state"] == "closed" else []
+        return ["open", *("comment" for _ in kept["comments_made"][: -1 if ends else None]), *ends]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 import sentinel.statuspages.base
 from sentinel.model import (
@@ -27,16 +28,23 @@ from sentinel.notifiers.http import open_session
 from sentinel.statuspages import BY_NAME
 from sentinel.statuspages.better_stack import BetterStack
 from sentinel.statuspages.cachet import Cachet
+from sentinel.statuspages.cachet2 import Cachet2
+from sentinel.statuspages.github import CState, Upptime
 from sentinel.statuspages.incident_io import IncidentIo
 from sentinel.statuspages.instatus import Instatus
+from sentinel.statuspages.oneuptime import OneUptime
+from sentinel.statuspages.push import Gatus, UptimeKuma
 from sentinel.statuspages.statuspage import Statuspage
-from tests.notifiers.fakes import serving
+from tests.notifiers.fakes import Fake, serving
 from tests.statuspages.fakes import (
     KEY,
     FakeBetterStack,
     FakeCachet,
+    FakeCachet2,
+    FakeGitHub,
     FakeIncidentIo,
     FakeInstatus,
+    FakeOneUptime,
     FakePage,
     FakeStatuspage,
 )
@@ -48,8 +56,14 @@ FAKES: dict[str, type[FakePage]] = {
     "better_stack": FakeBetterStack,
     "incident_io": FakeIncidentIo,
     "cachet": FakeCachet,
+    "cachet2": FakeCachet2,
+    "oneuptime": FakeOneUptime,
+    "cstate": FakeGitHub,
+    "upptime": FakeGitHub,
 }
-SEARCHED = tuple(kind for kind in FAKES if kind != "incident_io")
+PUSHED = ("gatus", "uptime_kuma")
+"""Pages without incidents."""
+SEARCHED = tuple(kind for kind in FAKES if kind not in ("incident_io", "cstate"))
 """Pages without idempotency, on which what was made has to be looked for."""
 
 
@@ -68,6 +82,18 @@ def settings(kind: str, url: str) -> Any:
             return BetterStack(page="77", token=Secret(KEY), url=url)
         case "incident_io":
             return IncidentIo(page="pg1", api_key=Secret(KEY), url=url)
+        case "cachet2":
+            return Cachet2(url=url, token=Secret(KEY))
+        case "oneuptime":
+            return OneUptime(project="p1", severity="sev1", api_key=Secret(KEY), url=url)
+        case "cstate":
+            return CState(repository="acme/status", token=Secret(KEY), url=url)
+        case "upptime":
+            return Upptime(repository="acme/status", token=Secret(KEY), url=url)
+        case "gatus":
+            return Gatus(url=url, token=Secret(KEY))
+        case "uptime_kuma":
+            return UptimeKuma(url=url, tokens={"1001": Secret(KEY)})
     return Cachet(url=url, token=Secret(KEY))
 
 
@@ -136,7 +162,7 @@ async def searched(request: pytest.FixtureRequest) -> AsyncIterator[Told]:
 
 
 def test_every_page_has_a_double() -> None:
-    assert FAKES.keys() == BY_NAME.keys()
+    assert {*FAKES, *PUSHED} == BY_NAME.keys()
 
 
 async def test_it_is_made_once_kept_current_and_ended(told: Told) -> None:
@@ -148,9 +174,11 @@ async def test_it_is_made_once_kept_current_and_ended(told: Told) -> None:
     assert told.fake.mails == 0
 
 
-async def test_subscribers_get_a_mail_only_where_it_was_asked_for(told: Told) -> None:
-    await told.tell(Stage.INVESTIGATING, notify=True)
-    assert told.fake.mails == 1
+@pytest.mark.parametrize("kind", [kind for kind in FAKES if kind not in ("cstate", "upptime")])
+async def test_subscribers_get_a_mail_only_where_it_was_asked_for(kind: str) -> None:
+    async with served(kind) as told:
+        await told.tell(Stage.INVESTIGATING, notify=True)
+        assert told.fake.mails == 1
 
 
 async def test_nothing_but_the_public_text_goes_out(told: Told) -> None:
@@ -158,8 +186,13 @@ async def test_nothing_but_the_public_text_goes_out(told: Told) -> None:
     assert not any("encode" in str(body) or "redis-a" in str(body) for body in told.fake.accepted)
 
 
+def looks_before(told: Told) -> list[None]:
+    """Well-behaved answers to what is asked before an incident is made: Upptime may have opened one by itself."""
+    return [None] * (told.page.kind == "upptime")
+
+
 async def test_what_was_made_before_the_answer_was_lost_is_found_and_not_made_again(told: Told) -> None:
-    told.fake.modes.append("reset after")
+    told.fake.modes.extend([*looks_before(told), "reset after"])
     with pytest.raises(DeliveryError):
         await told.tell(Stage.INVESTIGATING)
     await told.tell(Stage.INVESTIGATING, unsure=NOW - 1)
@@ -170,7 +203,7 @@ async def test_what_was_made_before_the_answer_was_lost_is_found_and_not_made_ag
 
 async def test_of_two_that_were_made_the_older_is_kept_and_the_other_ended(searched: Told) -> None:
     for _ in range(2):
-        searched.fake.modes.append("reset after")
+        searched.fake.modes.extend([*looks_before(searched), "reset after"])
         with pytest.raises(DeliveryError):
             await searched.tell(Stage.INVESTIGATING)
     await searched.tell(Stage.INVESTIGATING, unsure=NOW - 1)
@@ -230,10 +263,23 @@ async def test_an_update_whose_answer_was_lost_is_not_taken_for_a_person(told: T
     assert told.fake.stages(told.only)[-1] == "resolved"
 
 
+READS = {
+    "statuspage": 2,
+    "instatus": 2,
+    "better_stack": 2,
+    "incident_io": 2,
+    "cachet": 3,
+    "cachet2": 4,
+    "oneuptime": 3,
+    "cstate": 2,
+    "upptime": 3,
+}
+
+
 def reads_before(told: Told) -> list[None]:
     """Well-behaved answers to the reads that come before a page's update is written."""
     kind = told.page.kind
-    return [None] * {"statuspage": 2, "instatus": 2, "better_stack": 2, "incident_io": 2, "cachet": 3}[kind]
+    return [None] * READS[kind]
 
 
 async def test_a_wrong_key_is_told_without_showing_it(told: Told) -> None:
@@ -244,7 +290,7 @@ async def test_a_wrong_key_is_told_without_showing_it(told: Told) -> None:
     assert KEY not in str(failed.value)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, page in BY_NAME.items() if page.drafts])
+@pytest.mark.parametrize("kind", [kind for kind, page in BY_NAME.items() if page.drafts and kind != "cstate"])
 async def test_a_draft_is_kept_from_the_public_until_the_next_update(kind: str) -> None:
     async with served(kind) as told:
         await told.tell(Stage.INVESTIGATING, draft=True)
@@ -294,3 +340,74 @@ def test_what_is_not_public_is_refused() -> None:
     for kind in BY_NAME:
         with pytest.raises(ValueError, match="public updates only"):
             settings(kind, "https://status.example.com").message(private)
+
+
+async def test_a_cstate_draft_says_so_in_its_front_matter() -> None:
+    async with served("cstate") as told:
+        await told.tell(Stage.INVESTIGATING, draft=True)
+        await told.tell(Stage.INVESTIGATING)
+        assert ["draft: true" in body["text"] for body in told.fake.accepted] == [True, False]
+
+
+async def test_a_cstate_file_holds_all_updates_the_newest_first_and_its_end() -> None:
+    async with served("cstate") as told:
+        for stage in (Stage.INVESTIGATING, Stage.MONITORING, Stage.RESOLVED):
+            await told.tell(stage)
+        text = told.fake.accepted[-1]["text"]
+        order = [text.index(f"Text for {stage}.") for stage in ("resolved", "monitoring", "investigating")]
+        assert order == sorted(order)
+        assert "resolvedWhen: " in text
+        assert told.only == "content/issues/2025-11-24-sentinel-000000.md"
+
+
+async def test_an_issue_that_upptime_opened_by_itself_is_commented_on_and_never_closed() -> None:
+    async with served("upptime") as told:
+        theirs = {"title": "jobs is down", "body": "measured", "labels": ["status", "1001"]}
+        told.fake._open_issue(theirs)
+        told.fake.incidents[told.only]["locked"] = True
+        await told.tell(Stage.INVESTIGATING)
+        await told.tell(Stage.RESOLVED)
+        issue = told.fake.incidents[told.only]
+        assert (issue["state"], issue["locked"], len(issue["comments_made"])) == ("open", True, 2)
+
+
+async def test_gatus_is_told_down_and_up_by_the_endpoint_s_key() -> None:
+    async with serving(Pushed()) as fake:
+        told = Told(settings("gatus", fake.url), fake)
+        for stage in (Stage.INVESTIGATING, Stage.RESOLVED):
+            await told.tell(stage, components=(("core/jobs", ComponentStatus(stage is not Stage.RESOLVED)),))
+        assert [path.rpartition("/endpoints/")[2] for path in fake.paths] == [  # type: ignore[attr-defined]
+            "core_jobs/external?success=false&error=reported+by+Sentinel",
+            "core_jobs/external?success=true",
+        ]
+
+
+async def test_uptime_kuma_is_pushed_with_the_component_s_token() -> None:
+    async with serving(Pushed()) as fake:
+        told = Told(settings("uptime_kuma", fake.url), fake)
+        for stage in (Stage.INVESTIGATING, Stage.RESOLVED):
+            await told.tell(stage)
+        assert [path.rpartition("/push/")[2].split("&")[0] for path in fake.paths] == [  # type: ignore[attr-defined]
+            f"{KEY}?status=down",
+            f"{KEY}?status=up",
+        ]
+
+
+class Pushed(Fake):
+    """Takes every push."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paths: list[str] = []
+
+    def judge(self, request: web.Request, body: bytes) -> web.Response:
+        self.paths.append(request.raw_path)
+        return web.json_response({"ok": True})
+
+
+async def test_an_answer_of_another_shape_is_an_unsure_try_and_no_crash(told: Told) -> None:
+    odd = (200, {"Content-Type": "application/json"}, '{"hello": "world"}')
+    told.fake.modes.extend([*looks_before(told), odd])
+    with pytest.raises(DeliveryError) as failed:
+        await told.tell(Stage.INVESTIGATING)
+    assert failed.value.outcome is Outcome.AMBIGUOUS
