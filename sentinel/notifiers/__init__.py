@@ -7,6 +7,7 @@ one file, one line here, one test file, one paragraph in the docs.
 from sentinel.notifiers.alertmanager import Alertmanager
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
 from sentinel.notifiers.discord import Discord
+from sentinel.notifiers.email import Email
 from sentinel.notifiers.opsgenie import Opsgenie
 from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.slack import Slack
@@ -25,6 +26,7 @@ BY_NAME: dict[str, type[Notifier]] = {
     "discord": Discord,
     "telegram": Telegram,
     "teams": Teams,
+    "email": Email,
     "pagerduty": PagerDuty,
     "opsgenie": Opsgenie,
     "alertmanager": Alertmanager,

@@ -1,24 +1,21 @@
 """One HTTP exchange, and what its outcome means: shared by all notifiers that speak HTTP.
 
-Knows aiohttp, statuses, addresses that must not be reached, and how to keep secrets out of texts. Must not know any
-vendor. Source: reference/delivery.md section 1, where the traps are measured: redirects re-send the body to the new
-host, an IP literal never reaches a resolver, and several aiohttp errors print the whole URL.
+Knows aiohttp and statuses. Must not know any vendor. Source: reference/delivery.md section 1, where the traps are
+measured: redirects re-send the body to the new host, and several aiohttp errors print the whole URL.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -27,8 +24,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from sentinel import __version__
 from sentinel.model import Secret
 from sentinel.notifiers.base import DeliveryError, Outcome
-from sentinel.notifiers.voice import Voice
-from sentinel.notifiers.wording import clean, cut
+from sentinel.notifiers.network import (
+    NetworkSettings,
+    address_refused,
+    is_loopback,
+    literal_refused,
+    redact,
+    tls_context,
+)
+from sentinel.notifiers.wording import clean
 
 __all__ = [
     "Answer",
@@ -38,7 +42,6 @@ __all__ = [
     "exchange",
     "longest",
     "open_session",
-    "redact",
     "refused",
     "retry_after",
     "said",
@@ -47,8 +50,6 @@ __all__ = [
 MAX_ANSWER = 64 << 10
 MAX_WAIT = 3600.0
 _TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5, sock_read=10)
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_METADATA_V6 = ipaddress.ip_address("fd00:ec2::254")
 
 _OUTCOMES = {
     400: Outcome.REJECTED_PAYLOAD,
@@ -78,35 +79,19 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class HttpSettings(Voice):
+class HttpSettings(NetworkSettings):
     """How a destination is reached: what all HTTP notifiers have in common.
 
     Args:
         allow_http: Allow plain http to hosts other than this one. Tokens then travel unprotected. Plain http to a
             loopback address (127.0.0.1, [::1], localhost) is always allowed: first tries and laboratories use it.
-        deny_private_networks: Refuse every address that is not public.
-        ca_file: Certificates to trust instead of the system's.
-        insecure_skip_verify: Trust any certificate. Whoever is in between can then read the tokens; a log line says so
-            at each start.
-        client_cert_file: Certificate (and key, unless `client_key_file`) to show to the server.
-        client_key_file: Key of that certificate.
         proxy_url: Proxy for this destination.
         proxy_from_environment: Use HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
     """
 
     allow_http: bool = False
-    deny_private_networks: bool = False
-    ca_file: Path | None = None
-    insecure_skip_verify: bool = False
-    client_cert_file: Path | None = None
-    client_key_file: Path | None = None
     proxy_url: Secret | None = None
     proxy_from_environment: bool = False
-
-    def secrets(self) -> tuple[str, ...]:
-        """Everything that must not be seen: secrets, and the parts of URLs that could be."""
-        found = {text for field in fields(self) for text in _secrets_in(getattr(self, field.name))}
-        return tuple(sorted(found, key=len, reverse=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +123,9 @@ def check_url(field: str, url: Secret, *, allow_http: bool) -> None:
         raise ValueError(f"{field} must be a URL such as https://example.com/path") from None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError(f"{field} must begin with https:// and name a host")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ValueError(f"{field} must begin with https://; for plain http to {host} set allow_http: true")
-    if (why := _literal_refused(host, deny_private=False)) is not None:
+    if (why := literal_refused(host, deny_private=False)) is not None:
         raise ValueError(f"{field} must not point to {host}: {why}")
 
 
@@ -151,7 +136,10 @@ def open_session(settings: object) -> aiohttp.ClientSession:
     """
     own = settings if isinstance(settings, HttpSettings) else HttpSettings()
     connector = aiohttp.TCPConnector(
-        resolver=_GuardedResolver(deny_private=own.deny_private_networks), ssl=_tls(own), force_close=True, limit=8
+        resolver=_GuardedResolver(deny_private=own.deny_private_networks),
+        ssl=tls_context(own),
+        force_close=True,
+        limit=8,
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -179,7 +167,7 @@ async def exchange(
         DeliveryError: there was no answer, or the address must not be reached.
     """
     host = urlsplit(url).hostname or ""
-    if (why := _literal_refused(host, deny_private=settings.deny_private_networks)) is not None:
+    if (why := literal_refused(host, deny_private=settings.deny_private_networks)) is not None:
         raise _error(Outcome.REJECTED_CONFIG, f"{host} must not be reached: {why}")
     try:
         async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
@@ -220,14 +208,6 @@ def refused(
     """The error for a refusal that is said in the body rather than by the status."""
     text = f"{answer.host} answered {answer.status}: {redact(said, settings)}"
     return _error(outcome, text, after=after, status=answer.status)
-
-
-def redact(text: str, settings: HttpSettings, limit: int = 500) -> str:
-    """A text from outside, fit for a log: secrets and URL paths gone, one line, at most `limit` characters."""
-    for secret in settings.secrets():
-        text = text.replace(secret, "<redacted>")
-    text = re.sub(r"(https?://[^/\s\"'<>]+)/[^\s\"'<>]*", r"\1/<redacted>", text)
-    return cut(clean(text), limit)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -344,82 +324,9 @@ class _GuardedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
         for result in found:
-            if (why := _refused(result["host"], deny_private=self._deny_private)) is not None:
+            if (why := address_refused(result["host"], deny_private=self._deny_private)) is not None:
                 raise _RefusedError(f"it leads to {result['host']}, {why}")
         return found
 
     async def close(self) -> None:
         await self._resolver.close()
-
-
-def _literal_refused(host: str, *, deny_private: bool) -> str | None:
-    return _refused(host, deny_private=deny_private) if _parsed(host) is not None else None
-
-
-def _refused(address: str, *, deny_private: bool) -> str | None:
-    """Why an address must not be reached; None if it may."""
-    ip = _parsed(address)
-    if ip is None:
-        return "an address that cannot be read"
-    if ip.is_link_local or ip == _METADATA_V6:
-        return "an address where clouds keep credentials"
-    if ip.is_multicast or ip.is_unspecified:
-        return "an address of no single host"
-    if deny_private and not ip.is_global:
-        return "an address that is not public, and deny_private_networks is set"
-    return None
-
-
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address meant: what is wrapped in IPv6 is unwrapped."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
-            return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        return ip.ipv4_mapped or ip.sixtofour or ip
-    return ip
-
-
-def _is_loopback(host: str) -> bool:
-    ip = _parsed(host)
-    return host == "localhost" if ip is None else ip.is_loopback
-
-
-def _tls(settings: HttpSettings) -> ssl.SSLContext | bool:
-    if settings.ca_file is None and settings.client_cert_file is None and not settings.insecure_skip_verify:
-        return True
-    return tls_context(settings)
-
-
-def tls_context(settings: HttpSettings) -> ssl.SSLContext:
-    """What certificates are trusted and shown."""
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    if settings.insecure_skip_verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if settings.client_cert_file is not None:
-        context.load_cert_chain(settings.client_cert_file, settings.client_key_file)
-    return context
-
-
-def _secrets_in(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        yield from (text for inner in value.values() for text in _secrets_in(inner))
-    elif isinstance(value, Secret) and (whole := value.reveal().strip()):
-        yield from _texts(whole)
-
-
-def _texts(secret: str) -> Iterable[str]:
-    """A secret without its scheme ("Bearer", "whsec_"), and if it is a URL, what of it could be one."""
-    yield from (secret, secret.split()[-1], secret.removeprefix("whsec_"))
-    try:
-        parts = urlsplit(secret)
-    except ValueError:
-        return
-    if parts.scheme and parts.netloc:
-        pieces = [*parts.path.split("/"), *re.split("[&=]", parts.query), parts.username or "", parts.password or ""]
-        for piece in (parts.path, parts.query, *pieces):
-            if len(piece) >= 6:
-                yield from {piece, unquote(piece)}

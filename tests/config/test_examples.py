@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "REDIS_PASSWORD": "p",
     "SLACK_BOT_TOKEN": "xoxb-0",
     "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B2/x",
+    "SMTP_PASSWORD": "p",
     "TEAMS_WEBHOOK_URL": "https://prod-1.logic.example/workflows/x?sig=y",
     "TELEGRAM_BOT_TOKEN": "1:x",
     "WEBHOOK_AUTHORIZATION": "Bearer t",

@@ -60,6 +60,13 @@ MAKE: dict[str, Callable[[str], Notifier]] = {
     "opsgenie": lambda url: BY_NAME["opsgenie"](
         api_key=Secret(KEY), url=url.replace("/hook/TOKEN-in-the-path", ""), teams=("queues",)
     ),
+    "email": lambda url: BY_NAME["email"](
+        host="mail.example",
+        sender="sentinel@example.com",
+        to=("ops@example.com",),
+        username="u",
+        password=Secret("hunter2-hunter2"),
+    ),  # fmt: skip
     "stdout": lambda url: BY_NAME["stdout"](),
 }
 SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY, TOKEN, BOT_TOKEN, KEY)
