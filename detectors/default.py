@@ -170,7 +170,8 @@ class Default:
         look = self._look(t, x)
         parts = [view.surprise(size, t, self._threshold) for view, size in zip(self._views, look.sizes, strict=True)]
         middle = self._level + x - look.y
-        room = self._views[1].size_of(self._threshold * threshold / (1.0 - threshold), t, self._threshold)
+        wanted = self._threshold * threshold / (1.0 - threshold) if threshold < 1.0 else math.inf
+        room = self._views[1].size_of(wanted, t, self._threshold)
         since = self._since if self._since is not None else t
         return Explanation(
             expected=middle,

@@ -107,12 +107,18 @@ def _switch(value: Any) -> bool:
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+"
+_SPANS = {"hour": 3600.0, "day": 86400.0, "week": 7 * 86400.0, "month": 30 * 86400.0}
+_RATE = r"[1-9][0-9]*/(?:hour|day|week|month)"
+"""How often; read as the time between two."""
 
 
 def _duration(value: Any) -> float:
     if isinstance(value, str) and re.fullmatch(_DURATION, value):
         parts = re.findall(r"([0-9.]+)([a-z]+)", value)
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if isinstance(value, str) and re.fullmatch(_RATE, value):
+        times, span = value.split("/")
+        return _SPANS[span] / int(times)
     number = _as_number(value) if isinstance(value, Substituted) else value
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
         raise wrong(f"must be a duration such as 250ms, 10s, 5m, 2h or 3d, got {shown(value)}")
@@ -199,7 +205,9 @@ def _scalar(read: Callable[..., Any], schema: dict[str, Any]) -> Any:
     return Annotated[Any, PlainValidator(read), WithJsonSchema(schema)]
 
 
-_SECONDS = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": rf"^{_DURATION}$|\$\{{"}]}
+_SECONDS = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": rf"^{_DURATION}$|^{_RATE}$|\$\{{"}]
+}
 
 SCALARS: dict[Any, Any] = {
     str: _scalar(_text, {"type": "string"}),

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from sentinel.config.file import CAUSES, KINDS
 from sentinel.config.settings import Settings
-from sentinel.model import Reason
+from sentinel.model import Reason, Severity
 from sentinel.pipeline.settings import Destination, Route, Rule
 from sentinel.samplers.target import TargetSettings
 
 __all__ = ["summary"]
+
+_WEEK = 7 * 86400.0
 
 
 def summary(settings: Settings) -> str:
@@ -33,6 +35,7 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield f"causes: {', '.join(pipeline.causes) or 'none'}" + (f" (off: {', '.join(off)})" if off else "")
     yield f"rules:{'' if pipeline.rules else ' none'}"
     yield from map(_rule, pipeline.rules)
+    yield from _cost(pipeline.rules, len(settings.targets))
     yield "told:"
     for destination in pipeline.destinations:
         yield from _told(destination, pipeline.routes)
@@ -61,10 +64,26 @@ def _target(target: TargetSettings) -> Iterator[str]:
 def _rule(rule: Rule) -> str:
     detector = rule.detector()
     kind = KINDS.get(type(detector), type(detector).__name__)
+    if rule.false_alarms is not None:
+        often = f"about one false alarm in {words(rule.false_alarms)} and series"
+        return f"  {rule.name}: {rule.metric} by {kind}, {often}, {rule.severity.name.lower()}"
     return (
         f"  {rule.name}: {rule.metric} by {kind}, score from {rule.threshold:g} for {words(rule.for_)}, "
         f"{rule.severity.name.lower()}"
     )
+
+
+def _cost(rules: tuple[Rule, ...], targets: int) -> Iterator[str]:
+    """What the budgets of the rules come to for the fleet, by severity."""
+    rates: dict[Severity, float] = {}
+    for rule in rules:
+        if rule.false_alarms is not None:
+            rates[rule.severity] = rates.get(rule.severity, 0.0) + _WEEK / rule.false_alarms
+    for severity, rate in sorted(rates.items(), reverse=True):
+        yield (
+            f"  {severity.name.lower()}: {rate * targets:.3g} false alarms a week with {targets} "
+            f"target{'s' if targets != 1 else ''} of one series a rule; {rate * 1000.0:,.0f} with a thousand"
+        )
 
 
 def _told(destination: Destination, routes: tuple[Route, ...]) -> Iterator[str]:

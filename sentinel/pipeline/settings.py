@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from detectors.base import Detector
-from detectors.ewma import Ewma
+from detectors.default import Default
 from sentinel.fingerprints import Fingerprint
 from sentinel.model import Reason, Seconds, Severity
 from sentinel.pipeline.publishing import PublicPage
@@ -31,6 +31,13 @@ __all__ = [
     "Rule",
     "default_rules",
 ]
+
+
+_THRESHOLD = 1.0
+_FOR = 60.0
+_ALARM = 0.5
+"""Calibrated score of an alarm."""
+_WEEK = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +60,18 @@ class Rule:
     """A metric of `sentinel.samplers`; a counter (`…_total`) is watched as its rate per second."""
     detector: Callable[[], Detector]
     """Makes a fresh detector for each series; in YAML `detector: {kind: ewma, half_life: 10m}`."""
-    threshold: float = 1.0
+    threshold: float = _THRESHOLD
     """On the score. What a score means is said by the detector."""
+    false_alarms: Seconds | None = None
+    """In place of a threshold: the time between two alarms on a quiet series; in YAML also `1/week`. The detector's
+    scores are calibrated, 0.5 is the alarm, and each alarm is one value: `for` is 0, and all values are learnt."""
     exit: float | None = None
     """Once it fires, the score must fall below this to count as ordinary again; None for the threshold itself."""
     levels: tuple[Level, ...] = ()
     """Further severities, each with a threshold of its own."""
     match: Mapping[str, str] = field(default_factory=dict)
     """Label values that a series must have."""
-    for_: Seconds = 60.0
+    for_: Seconds = _FOR
     """How long the score must stay at or above the threshold; in YAML `for`."""
     keep_firing_for: Seconds = 300.0
     """How long it must stay below before the finding is resolved."""
@@ -73,9 +83,19 @@ class Rule:
     """A level that has stayed anomalous for this long is learnt as the new normal."""
 
     def __post_init__(self) -> None:
+        if self.false_alarms is not None:
+            self._keep_budget()
         for threshold, end in ((self.threshold, self.exit), *((level.threshold, level.exit) for level in self.levels)):
             if end is not None and end > threshold:
                 raise ValueError(f"exit must not be above its threshold {threshold:g}, got {end:g}")
+
+    def _keep_budget(self) -> None:
+        if self.threshold not in (_THRESHOLD, _ALARM):
+            raise ValueError(f"threshold must be left out where false_alarms is given, got {self.threshold:g}")
+        if self.for_ not in (_FOR, 0.0):
+            raise ValueError(f"for must be left out where false_alarms is given, got {self.for_:g} s")
+        for name, value in (("threshold", _ALARM), ("for_", 0.0), ("learn", "always")):
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +267,8 @@ def default_rules() -> tuple[Rule, ...]:
     watched = {
         "unusual-latency": "redis_ping_seconds",
         "unusual-churn": "redis_connections_received_total",
+        "unusual-arrivals": "queue_enqueued_total",
         "unusual-errors": "redis_errors_total",
+        "unusual-failures": "queue_failed_total",
     }
-    return tuple(
-        Rule(name, metric, partial(Ewma, half_life=3600.0), threshold=8.0, for_=120.0)
-        for name, metric in watched.items()
-    )
+    return tuple(Rule(name, metric, partial(Default), false_alarms=_WEEK) for name, metric in watched.items())

@@ -6,7 +6,11 @@ diagnosis' business.
 
 from __future__ import annotations
 
-from sentinel.model import Finding, Labels, Seconds, Severity
+import math
+from collections.abc import Iterator
+
+from detectors import Calibrated, Explains, Explanation, within_budget
+from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.settings import Level, Rule
 
 __all__ = ["Watch"]
@@ -17,15 +21,17 @@ class Watch:
 
     A value is scored before it is learnt. With `learn: ordinary` a value that scores at or above the threshold
     is not learnt, so that an anomaly does not become normal by lasting; after `adopt_after` it is, so that a
-    level that stays is told once and not for ever. A level is entered when the score has stayed at or above its
-    threshold for `for`, and left when it has stayed below its exit for `keep_firing_for`.
+    level that stays is told once and not for ever. With `false_alarms` the detector's scores are calibrated. A level
+    is entered when the score has stayed at or above its threshold for `for`, and left when it has stayed below its
+    exit for `keep_firing_for`.
     """
 
     __slots__ = ("_detector", "_gates", "_rule", "_strange_since", "finding", "labels", "score", "target", "time")
 
     def __init__(self, rule: Rule, target: str, labels: Labels) -> None:
         self._rule = rule
-        self._detector = rule.detector()
+        detector = rule.detector()
+        self._detector = detector if rule.false_alarms is None else within_budget(detector, rule.false_alarms)
         levels = (Level(rule.severity, rule.threshold, rule.exit), *rule.levels)
         self._gates = [_Gate(level) for level in sorted(levels, key=lambda level: level.severity)]
         self._strange_since: float | None = None
@@ -45,11 +51,12 @@ class Watch:
             self._strange_since = None
         elif self._strange_since is None:
             self._strange_since = time
-        if not strange or rule.learn == "always" or self._adopted(time):
-            self._detector.learn(time, value)
         for gate in self._gates:
             gate.feed(time, score, rule.for_, rule.keep_firing_for)
-        return self._transition(time, value)
+        found = self._transition(time, value)  # before the value is learnt: it is explained by what was known
+        if not strange or rule.learn == "always" or self._adopted(time):
+            self._detector.learn(time, value)
+        return found
 
     def _adopted(self, time: float) -> bool:
         return self._strange_since is not None and time - self._strange_since >= self._rule.adopt_after
@@ -70,6 +77,7 @@ class Watch:
         subject = ", ".join(f"{name}={value}" for name, value in self.labels)
         held = f" for {rule.for_:g} s" if rule.for_ else ""
         score = "none" if self.score is None else f"{self.score:.3g}"
+        why = self._explained(time, value, level.threshold)
         return Finding(
             target=self.target,
             source=rule.name,
@@ -82,8 +90,31 @@ class Watch:
             value=value,
             score=self.score,
             threshold=level.threshold,
+            evidence=() if why is None else tuple(self._evidence(time, value, why)),
+            since=self._strange_since if why is None or why.since is None else why.since,
             first_action=f"Look at {rule.metric} of {self.target}; the rule `{rule.name}` asked to be told.",
         )
+
+    def _explained(self, time: float, value: float, threshold: float) -> Explanation | None:
+        detector = self._detector
+        return detector.explain(time, value, threshold) if isinstance(detector, Explains) else None
+
+    def _evidence(self, time: float, value: float, why: Explanation) -> Iterator[Evidence]:
+        """What was expected of the value; with a budget, what it has come to."""
+        ends = [f"{end:.4g}" if math.isfinite(end) else "" for end in (why.low, why.high)]
+        expected = f"{ends[0]} to {ends[1]}" if all(ends) else f"above {ends[0]}" if ends[0] else f"below {ends[1]}"
+        yield Evidence(f"{self._rule.metric}, by its {why.part}", value, expected=expected)
+        if isinstance(self._detector, Calibrated):
+            yield from _calibration(self._detector, time, value)
+
+
+def _calibration(detector: Calibrated, time: float, value: float) -> Iterator[Evidence]:
+    """What the budget has come to, and how well that is known."""
+    bound, score = detector.bound(time), detector.detector.score(time, value)
+    if bound is not None and score is not None:
+        known = f"below {bound.score:.3g} (90 %: {bound.low:.3g} to {bound.high:.3g})"
+        alarms = f"{bound.alarms} alarms in {bound.seconds / 86400.0:.1f} days"
+        yield Evidence("score before calibration", score, expected=f"{known}; {alarms}")
 
 
 class _Gate:

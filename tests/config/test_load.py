@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import Ewma
+from detectors import Default, Ewma
 from sentinel.config import ConfigError, Overrides, Settings, load, summary
 from sentinel.model import Secret, Severity
 from sentinel.notifiers import BY_NAME as NOTIFIERS
 from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
-from sentinel.pipeline.settings import IncidentSettings, Route, default_rules
+from sentinel.pipeline.settings import IncidentSettings, Route, Rule, default_rules
 
 ENVIRONMENT = {"HOME": "/home/s", "SLACK": "https://hooks.slack.com/services/T0/B0/hunter2"}
 URL = "redis://127.0.0.1:6379"
@@ -285,7 +285,7 @@ def test_plug_ins_get_their_settings_and_defaults_stay(desk: Desk) -> None:
 def test_detectors_are_made_anew_for_each_series_and_can_be_pickled() -> None:
     (rule, *_) = from_flags(urls=(URL,), time_scale="2").pipeline.rules
     assert rule.detector() is not rule.detector()
-    assert pickle.loads(pickle.dumps(rule.detector))() == Ewma(half_life=1800)
+    assert pickle.loads(pickle.dumps(rule.detector))() == Default(false_alarms=2 * 86400)
 
 
 def test_time_scale_shortens_what_the_pipeline_waits_for_and_nothing_else(desk: Desk) -> None:
@@ -461,3 +461,44 @@ def test_the_summary_names_queues_and_worker_groups(desk: Desk) -> None:
         "    queue encode: stream at s",
         "    heartbeats of mailers: key at hb:{client}",
     ]
+
+
+# Budgets
+
+
+def budgeted(desk: Desk, rule: str) -> Rule:
+    text = f"""\
+        targets: [{{url: "redis://a"}}]
+        receivers: {{ops: [{{kind: stdout}}]}}
+        rules:
+          - {rule}
+        """
+    (found,) = desk.load(text).pipeline.rules
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("1/week", 7 * 86400), ("3/day", 28800), ("1/month", 30 * 86400), ("4d", 4 * 86400)]
+)
+def test_a_rule_may_state_how_often_it_is_wrong(desk: Desk, said: str, seconds: float) -> None:
+    rule = budgeted(desk, f"{{name: mine, metric: m, detector: {{kind: ewma}}, false_alarms: {said}}}")
+    assert (rule.false_alarms, rule.threshold, rule.for_, rule.learn) == (seconds, 0.5, 0.0, "always")
+
+
+def test_a_rule_with_a_budget_takes_no_threshold(desk: Desk) -> None:
+    with pytest.raises(ConfigError, match=r"threshold: must be left out where false_alarms is given, got 3"):
+        budgeted(desk, "{name: mine, metric: m, detector: {kind: ewma}, false_alarms: 1/week, threshold: 3}")
+
+
+def test_the_summary_says_what_budgets_cost_a_fleet(desk: Desk) -> None:
+    text = """\
+        targets: [{url: "redis://a"}, {url: "redis://b"}]
+        receivers: {ops: [{kind: stdout}]}
+        rules:
+          - {name: mine, metric: m, detector: {kind: ewma}, false_alarms: 1/week, severity: warning}
+          - {name: more, metric: n, detector: {kind: default}, false_alarms: 2/week, severity: warning}
+        """
+    # (1 + 2) a week and target
+    assert "  warning: 6 false alarms a week with 2 targets of one series a rule; 3,000 with a thousand" in (
+        summary(desk.load(text)).splitlines()
+    )
