@@ -263,7 +263,7 @@ class PipelineSettings:
 
 
 def default_rules() -> tuple[Rule, ...]:
-    """Rules that run unless others are given: information beside the causes, on what drifts and has no daily wall."""
+    """Rules that run unless others are given: information beside the causes, about one a week and series."""
     watched = {
         "unusual-latency": "redis_ping_seconds",
         "unusual-churn": "redis_connections_received_total",
