@@ -7,17 +7,16 @@ not judge.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sentinel.model import Labels, Poll, Seconds, Series
 
 __all__ = ["SeriesStore", "Track", "Window"]
 
-Window = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Times and values: float64, shape (n,), oldest first."""
+Window = tuple["array[float]", "array[float]"]
+"""Times and values: doubles, as many of each, oldest first. `numpy.frombuffer` takes them without a copy; that numpy is
+not needed for a window spares a daemon that never looks for trends its 15 MB."""
 
 CAPACITY = 240
 """Samples kept of a windowed series: 20 minutes at 5 seconds, about 4 kB."""
@@ -70,13 +69,12 @@ class Track:
     def window(self, since: float) -> Window:
         """Kept times and values at or after `since`."""
         if self._times is None or self._values is None:
-            return np.empty(0), np.empty(0)
-        times = np.frombuffer(self._times[:]) if self._times else np.empty(0)
-        start = int(np.searchsorted(times, since))
-        return times[start:], np.frombuffer(self._values[start:]) if start < len(times) else np.empty(0)
+            return array("d"), array("d")
+        start = bisect_left(self._times, since)
+        return self._times[start:], self._values[start:]
 
     def last(self, count: int) -> list[float]:
-        """The newest `count` kept values, oldest first; without numpy, for short looks."""
+        """The newest `count` kept values, oldest first."""
         return self._values[-count:].tolist() if self._values else []
 
 

@@ -22,11 +22,10 @@ by the queue and not by the server.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
-
-import numpy as np
 
 from detectors.trend import mann_kendall
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
@@ -79,9 +78,11 @@ def _growth(window: Window, significance: float) -> _Growth:
     times, values = window
     if len(values) < 2:
         return _Growth(0.0, False)
+    import numpy as np  # only where there is a queue to judge
+
     step = -(-len(values) // MOST)
-    tendency = mann_kendall(values[::-step][::-1])
-    rate = float((values[-1] - values[0]) / max(1e-9, times[-1] - times[0]))
+    tendency = mann_kendall(np.frombuffer(values[::-step][::-1]))
+    rate = (values[-1] - values[0]) / max(1e-9, times[-1] - times[0])
     return _Growth(rate, bool(tendency.z > 0 and tendency.p <= significance))
 
 
@@ -150,14 +151,14 @@ class Backlog:
         times, values = track.window(steady_since)
         for polls in (self.trend_polls, 4 * self.trend_polls, 16 * self.trend_polls):
             if polls <= len(values) and self._rises((times[-polls:], values[-polls:])).rising:
-                return float(times[max((0, *np.flatnonzero(values[-polls:] <= low))) - polls])
+                return times[max((i for i, value in enumerate(values[-polls:]) if value <= low), default=0) - polls]
         return None
 
     def _moves(self, queue: _Queue, track: Track, view: View) -> _Growth:
         """How it moves of late: over the second half of the time since it began."""
         times, values = track.window(0.0)
         since = view.now if queue.since is None else (queue.since + view.now) / 2
-        first = min(int(times.searchsorted(since)), max(0, len(times) - self.trend_polls))
+        first = min(bisect_left(times, since), max(0, len(times) - self.trend_polls))
         growth = self._rises((times[first:], values[first:]))
         if growth.rising:
             queue.rose = view.now

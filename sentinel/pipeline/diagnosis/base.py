@@ -59,7 +59,7 @@ class View:
         return self.store.each(metric) if newest is not None and self.now - newest <= within else iter(())
 
     def window(self, metric: str, seconds: Seconds, labels: Labels = ()) -> Window:
-        """Times and values of the last `seconds`: float64, shape (n,), oldest first."""
+        """Times and values of the last `seconds`, oldest first."""
         return self._track(metric, labels).window(self.now - seconds)
 
     def last(self, metric: str, count: int, labels: Labels = ()) -> list[float]:
