@@ -2,7 +2,8 @@
 
 A named client belongs to its name's pattern and user: digits, hashes and uuids become `*`, so that the pods of
 one deployment fall together. An unnamed one is known by user, library, address block, kind of last command and
-db. Where names vary in a way no pattern foresees (pet names), that is learned from their number.
+db. Where names vary in a way no pattern foresees, that is learned: last words of one length whose letters and digits
+stand at places of their own are drawn by chance (pods); pet names are known by their number.
 
 Pure: knows names and addresses, not sockets, counts over time, or what is suspicious.
 """
@@ -21,7 +22,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _POD = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$")
 """Kubernetes' alphabet for replica set and pod suffixes."""
 _SEPARATED = re.compile(r"([-_.:/@ ]+)")
-_HEX = re.compile(r"(?=[^0-9]*[0-9])[0-9a-fA-F]{6,}")
+_HEX = re.compile(r"(?=[^0-9]*[0-9])[0-9a-fA-F]{5,}")
 _DIGITS = re.compile(r"[0-9]+")
 _REST = re.compile(r"\*(?:[-_.:/@]\*)+")
 _VERBATIM = ("bull:",)
@@ -31,6 +32,10 @@ _BLOCKING = re.compile(r"b[lrz].*pop.*|blmove|xread(group)?|wait(aof)?")
 _PLAIN = frozenset({"ping", "info", "hello", "auth", "select", "command", "null", "readonly", "quit", "monitor"})
 _MANY_NAMES = 16
 """Distinct last words after one stem from which on they are taken for instances, if each holds few clients."""
+_RANDOM_FROM, _RANDOM_SHAPES = 4, 3
+"""Length from which on, and distinct places of digits among letters by which, last words are taken for random. Words
+that people choose keep their digits at the end (east1, west1); three pods of five hexadecimal digits have three shapes
+in 9 of 10 cases."""
 _LEARNT_FROM = 1_000
 _CACHED = 50_000
 _UNNAMED = "unnamed "
@@ -92,6 +97,11 @@ class Grouping:
     def __init__(self) -> None:
         self._labels: dict[Origin, str] = {}
         self._stems: set[str] = set()
+        self._random: set[tuple[str, int]] = set()
+        """Stems and lengths of last words that count instances."""
+        self._shapes: dict[tuple[str, int], set[str]] = {}
+        self._fresh = False
+        """Whether some have become known since the last list."""
 
     def label(self, origin: Origin) -> str:
         """The group of a client, as a person would say it.
@@ -107,7 +117,7 @@ class Grouping:
         return label
 
     def learn(self, clients: Mapping[str, int]) -> bool:
-        """Take the groups of one list: a stem with many last words that hold few clients each is one group.
+        """Take the groups of one list: a stem with random last words, or many that hold few clients each, is one group.
 
         Gives whether labels have changed by it.
 
@@ -125,16 +135,37 @@ class Grouping:
             for stem, held_each in words.items()
             if len(held_each) >= _MANY_NAMES and sum(held_each) <= 3 * len(held_each)
         }
-        if learnt:
+        random, self._fresh = self._fresh, False
+        if learnt or random:
             self._stems |= learnt
             self._labels.clear()
-        return bool(learnt)
+        return bool(learnt) or random
 
     def _named(self, origin: Origin) -> str:
         pattern = name_pattern(origin.name)
         stem, _ = _stem(pattern)
-        pattern = stem + "*" if stem in self._stems else pattern
+        if stem in self._stems or self._is_random(origin.name):
+            pattern = stem + "*"
         return pattern if origin.user in ("default", "") else f"{pattern} user {origin.user}"
+
+    def _is_random(self, name: str) -> bool:
+        """Whether the name's last word counts instances, as far as known with this one."""
+        stem, word = _stem(name)
+        kind = (name_pattern(stem), len(word))
+        if kind in self._random:
+            return True
+        if len(word) < _RANDOM_FROM or not stem or name.startswith(_VERBATIM):
+            return False
+        if kind not in self._shapes and len(self._shapes) >= _LEARNT_FROM:
+            self._shapes.clear()
+        shapes = self._shapes.setdefault(kind, set())
+        if any(letter.isdigit() for letter in word):
+            shapes.add("".join("0" if letter.isdigit() else "a" for letter in word))
+        if len(shapes) < _RANDOM_SHAPES or len(self._random) >= _LEARNT_FROM:
+            return False
+        self._random.add(kind)
+        self._fresh = True
+        return True
 
 
 def _stem(pattern: str) -> tuple[str, str]:

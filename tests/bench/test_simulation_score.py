@@ -22,7 +22,7 @@ from sentinel.model import (
 from .simulation.clients import Workers
 from .simulation.plan import Deployment, Leak, Plan
 from .simulation.report import eta_table, event_table, quiet_table
-from .simulation.scenarios import SCENARIOS, Event, Run, quiet_runs, troubled_runs
+from .simulation.scenarios import SCENARIOS, Event, Run, quiet_names, quiet_run, troubled_run
 from .simulation.score import coverage, play, score
 from .simulation.traffic import DAY, HOUR, MONDAY, WEEK
 from .simulation.world import World
@@ -210,7 +210,7 @@ def test_a_threshold_finds_a_leak_with_a_fifth_of_its_way_left() -> None:
 
 
 def test_quiet_weeks_are_shared_among_shops_and_never_meet_the_wall() -> None:
-    runs = list(quiet_runs(seed=1, weeks=4, step=300.0))
+    runs = [quiet_run(1, name, weeks, step=300.0) for name, weeks in quiet_names(4).items()]
     assert sum(run.seconds for run in runs) == 4 * WEEK
     assert [run.events for run in runs] == [()] * len(runs)
     assert all(run.world.wall() is None for run in runs)
@@ -218,14 +218,14 @@ def test_quiet_weeks_are_shared_among_shops_and_never_meet_the_wall() -> None:
 
 @pytest.mark.parametrize("name", ["busy flood to the wall", "leak 3600/h named", "limit lowered below the peak"])
 def test_what_must_meet_the_wall_does_so_within_its_run(name: str) -> None:
-    (run,) = troubled_runs(2, only=name)
+    run = troubled_run(2, name)
     (event,) = run.events
     assert event.wall is not None
     assert event.start < event.wall <= MONDAY + run.seconds
 
 
 def test_no_service_that_leaks_is_deployed_while_it_does() -> None:
-    (run,) = troubled_runs(2, only="cold start, leak 3600/h")
+    run = troubled_run(2, "cold start, leak 3600/h")
     (leak,) = run.world.plan.leaks
     services = [d.service for d in run.world.plan.deployments if d.label == leak.label]
     assert services

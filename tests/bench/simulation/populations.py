@@ -1,6 +1,6 @@
 """What CLIENT LIST says while somebody leaks among many others: bytes like a real server's, and who it truly was.
 
-Every population is one server for 20 minutes, listed every half minute: some 60 % of its clients are unnamed,
+Every population is one server for 40 minutes, listed every half minute: some 60 % of its clients are unnamed,
 services hide behind one address, scripts come and go, a deploy and a scale-up are under way, a pool fills to its
 mark, and one service opens connections that it uses once and never closes. Here single clients are followed.
 The lines are those of Redis 6.2, 7.0 and 7.2 and of Valkey 9.1, by seed (fields and order as those servers send).
@@ -21,7 +21,7 @@ __all__ = ["Population", "Truth", "populations"]
 
 EVERY = 30.0
 """Seconds between two lists."""
-LISTS = 40
+LISTS = 80
 UNNAMED = 0.6
 HIDDEN = 5
 """Every so many populations, the leak cannot be told from a neighbour behind the same address."""

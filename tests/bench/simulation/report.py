@@ -12,7 +12,7 @@ __all__ = ["eta_table", "event_table", "quiet_table"]
 
 def quiet_table(quiet: Sequence[RunScore], troubled: Sequence[RunScore]) -> str:
     """Pages and info lines where nothing was wrong: in quiet runs, and outside the events of troubled ones."""
-    rows = [_quiet_row(score.run.name, [score]) for score in quiet]
+    rows = [_quiet_row(score.name, [score]) for score in quiet]
     if troubled:
         rows.append(_quiet_row("around the troubles", troubled))
     return _table(("quiet time", "weeks", "pages", "of which", "info lines a week", "of which"), rows)

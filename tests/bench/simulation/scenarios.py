@@ -7,7 +7,7 @@ is worked out from the world without a judge. The shapes differ from one run to 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,11 +19,12 @@ from .shop import named_groups, quiet_plan, unnamed_group
 from .traffic import DAY, HOUR, MONDAY, Wave
 from .world import World
 
-__all__ = ["SCENARIOS", "Event", "Run", "quiet_runs", "troubled_runs"]
+__all__ = ["SCENARIOS", "Event", "Run", "quiet_names", "quiet_run", "troubled_run"]
 
 LEAK = frozenset({"leak", "masked_leak", "second_leak"})
 FULL = frozenset({"exhaustion", "refused"})
 Shape = Literal["steady", "load", "bursts"]
+TIGHT = "quiet, tight limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +58,25 @@ class Run:
         return (self.until or self.world.grid.end) - MONDAY
 
 
-def quiet_runs(seed: int, weeks: int, step: float = 30.0) -> Iterator[Run]:
-    """Quiet weeks, up to four of them to a shop; every fourth week under a limit that daily peaks nearly reach."""
-    tight = weeks // 4
-    plain = weeks - tight
-    for part, first in enumerate(range(0, plain, 4)):
-        length = min(4, plain - first)
-        yield Run(f"quiet {part + 1}", World(quiet_plan(1_000 * seed + part, 7.0 * length, step)))
-    if tight:
-        plan = quiet_plan(1_000 * seed + 500, 7.0 * tight, step, waves=())
-        limit = int(World(plan).demand.max() * 1.25) + plan.replicas
-        yield Run("quiet, tight limit", World(replace(plan, limits=((0.0, limit),))))
+def quiet_names(weeks: int) -> dict[str, float]:
+    """Quiet runs and their weeks, up to four to a shop; every fourth under a limit that daily peaks nearly reach."""
+    plain = weeks - weeks // 4
+    runs = {f"quiet {part + 1}": min(4.0, plain - first) for part, first in enumerate(range(0, plain, 4))}
+    return runs | ({TIGHT: float(weeks // 4)} if weeks // 4 else {})
 
 
-def troubled_runs(seed: int, only: str = "") -> Iterator[Run]:
-    """One run of each scenario whose name contains `only`, each in a shop of its own."""
-    for name, build in SCENARIOS.items():
-        if only in name:
-            yield build(name, 100_000 * seed + zlib.crc32(name.encode()) % 100_000)
+def quiet_run(seed: int, name: str, weeks: float, step: float = 30.0) -> Run:
+    """Weeks of a shop in which nothing is wrong."""
+    if name != TIGHT:
+        return Run(name, World(quiet_plan(1_000 * seed + int(name.split()[-1]) - 1, 7.0 * weeks, step)))
+    plan = quiet_plan(1_000 * seed + 500, 7.0 * weeks, step, waves=())
+    limit = int(World(plan).demand.max() * 1.25) + plan.replicas
+    return Run(name, World(replace(plan, limits=((0.0, limit),))))
+
+
+def troubled_run(seed: int, name: str) -> Run:
+    """One of `SCENARIOS`, in a shop of its own."""
+    return SCENARIOS[name](name, 100_000 * seed + zlib.crc32(name.encode()) % 100_000)
 
 
 def _leak(

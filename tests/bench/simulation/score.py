@@ -88,7 +88,9 @@ class EventScore:
 class RunScore:
     """How one run was told."""
 
-    run: Run
+    name: str
+    seconds: float
+    """How long it played."""
     events: tuple[EventScore, ...]
     false_pages: tuple[Notification, ...]
     false_infos: tuple[Notification, ...]
@@ -97,7 +99,7 @@ class RunScore:
     @property
     def weeks(self) -> float:
         """Simulated weeks that it played."""
-        return self.run.seconds / WEEK
+        return self.seconds / WEEK
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def score(run: Run, told: Sequence[Notification]) -> RunScore:
     begun = [n for n in told if n.reason in (Reason.OPENED, Reason.ESCALATED)]
     false = [n for n in begun if not any(_within(n, event) for event in run.events)]
     return RunScore(
-        run,
+        run.name,
+        run.seconds,
         tuple(_score_event(event, told) for event in run.events),
         tuple(n for n in false if _is_page(n)),
         tuple(n for n in false if not _is_page(n)),
