@@ -33,6 +33,7 @@ from sentinel.metrics import Metrics
 from sentinel.model import Incident, Poll, Seconds, Secret, Severity
 from sentinel.pace import keep_pace
 from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
+from sentinel.pipeline.publishing import Published
 from sentinel.samplers.pushed import PushedHeartbeats
 from sentinel.samplers.target import Target
 from sentinel.signals import Signals, Told
@@ -481,6 +482,10 @@ class _Daemon:
         step = self.pipeline.act(action)
         await self.commit(step)
         return step
+
+    def published(self) -> Sequence[tuple[Published, str, str]]:
+        """Drafts and open incidents of status pages."""
+        return self.pipeline.published()
 
     def kept(self) -> Mapping[str, Action]:
         """Silences and deploys that hold."""

@@ -14,12 +14,25 @@ import sys
 from collections.abc import Sequence
 
 from sentinel import __version__
-from sentinel.cli import audit, configuration, demo, drill, explain, incidents, record, replay, run, silences, tune
+from sentinel.cli import (
+    audit,
+    configuration,
+    demo,
+    drill,
+    explain,
+    incidents,
+    page,
+    record,
+    replay,
+    run,
+    silences,
+    tune,
+)
 from sentinel.cli.base import CommandError
 
 __all__ = ["main"]
 
-FAMILIES = (run, incidents, silences, explain, configuration, audit, record, replay, tune, drill, demo)
+FAMILIES = (run, incidents, silences, page, explain, configuration, audit, record, replay, tune, drill, demo)
 """Modules whose `add` puts their commands into the table, in the order of `sentinel --help`."""
 
 

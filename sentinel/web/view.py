@@ -9,6 +9,7 @@ from typing import Protocol
 from sentinel.model import Event, Incident, Recording, Seconds, Sent
 from sentinel.pipeline import Step
 from sentinel.pipeline.actions import Action
+from sentinel.pipeline.publishing import Published
 
 __all__ = ["TargetState", "View"]
 
@@ -61,6 +62,9 @@ class View(Protocol):
 
     def kept(self) -> Mapping[str, Action]:
         """Silences and deploys that hold, by id."""
+
+    def published(self) -> Sequence[tuple[Published, str, str]]:
+        """Drafts and open incidents of status pages, each with its title and text."""
 
     async def past_incidents(self, limit: int) -> Sequence[Incident]:
         """The newest ones, whatever their state, newest first."""

@@ -12,6 +12,7 @@ import pytest
 
 from sentinel.metrics import Metrics
 from sentinel.model import Culprit, Eta, Finding, Incident, IncidentState, Severity
+from sentinel.pipeline.publishing import Published
 from sentinel.web import ListenError, TargetState, View, make_app, serve
 
 NOW = 1764000000.0  # 2025-11-24T16:00:00Z
@@ -47,6 +48,9 @@ class Daemon:
 
     async def incident(self, name: str) -> Incident | None:
         return next((one for one in self.incidents if name in (one.id, one.ref)), None)
+
+    def published(self) -> Sequence[tuple[Published, str, str]]:
+        return []
 
     async def beat(self, name: str, kind: str) -> None:
         raise NotImplementedError
