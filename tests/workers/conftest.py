@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,22 @@ PATIENCE = 30.0
 _PAUSE = 0.1
 
 
+@dataclass(frozen=True)
+class Gate:
+    """The file for which jobs wait."""
+
+    path: str
+
+    def open(self) -> None:
+        """Let them be done."""
+        Path(self.path).touch()
+
+
 class Watch:
     """Polls a target until what is waited for can be seen."""
 
-    def __init__(self, target: Target, system: System) -> None:
-        self.target, self.system = target, system
+    def __init__(self, target: Target, system: System, port: int, directory: Path) -> None:
+        self.target, self.system, self.port, self.directory = target, system, port, directory
         self.values: dict[tuple[str, str], float] = {}
         """By metric without `queue_`, and queue, worker or group; `""` for the system's own queue."""
 
@@ -49,6 +61,17 @@ class Watch:
     def ages(self) -> list[float]:
         """Seconds since the last sign of life of each worker."""
         return [value for (metric, _), value in self.values.items() if metric == "heartbeat_age_seconds"]
+
+    async def until_known(self) -> None:
+        """Poll until its worker is; where workers are known by their jobs only, after it has had one."""
+        if self.system.greets:
+            await self.until(self.ages)
+            return
+        gate = Gate(str(self.directory / "first"))
+        self.system.tell(self.port, "enqueue", "1", gate.path)
+        await self.until(self.ages if self.system.offers.heartbeat != "no" else lambda: self.value("depth") == 0)
+        gate.open()
+        await self.until(lambda: self.value("in_flight") in (0, None))
 
     async def until(self, seen: Callable[[], Any], patience: float = PATIENCE) -> None:
         """Poll until it can be seen."""
@@ -75,14 +98,13 @@ def system(request: pytest.FixtureRequest) -> System:
 
 
 @pytest.fixture
-async def watch(running: EmbeddedServer, system: System) -> AsyncIterator[Watch]:
+async def watch(running: EmbeddedServer, system: System, tmp_path: Path) -> AsyncIterator[Watch]:
     census = CensusSettings(interval=0.0, budget=1.0)
     target = Target(TargetSettings("a", running.url, census=census, discover=Discovery(interval=0.5)))
-    yield Watch(target, system)
+    yield Watch(target, system, running.port, tmp_path)
     await target.close()
 
 
 @pytest.fixture
-def go(tmp_path: Path) -> Path:
-    """The file for which jobs wait."""
-    return tmp_path / "go"
+def gate(tmp_path: Path) -> Gate:
+    return Gate(str(tmp_path / "go"))

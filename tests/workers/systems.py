@@ -33,7 +33,6 @@ class System:
     """As in the label."""
     app: str
     queue: str = "jobs"
-    group: str = ""
     taken: int = 1
     """Jobs that a worker takes off the queue before it has done the first."""
     in_flight: int | None = 1
@@ -44,8 +43,10 @@ class System:
     """Whether it can be paused."""
     hangs: float | None = None
     """Seconds after which a worker that is stopped is found to be so; None: too many for a test."""
-    needs_worker: bool = False
-    """Whether its queues are found only while a worker is connected."""
+    greets: bool = True
+    """Whether a worker is known before it has had a job."""
+    goodbye: float = 20.0
+    """Seconds within which a worker that has stopped in order is known to have."""
 
     @property
     def offers(self) -> Offers:
@@ -70,9 +71,8 @@ class System:
 
     def tell(self, port: int, *words: str) -> None:
         """Have the application do something, and wait until it is done."""
-        done = subprocess.run(
-            self.command(port, *words), env=_environment(), capture_output=True, text=True, timeout=60
-        )
+        command, environment = self.command(port, *words), _environment()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
 
     @contextmanager
@@ -127,8 +127,16 @@ def _environment() -> dict[str, str]:
 
 
 SYSTEMS = (
-    System("celery", "celery_app.py", queue="celery", group="celery", taken=2, delays=False, pauses=False, hangs=6),
-    System("rq", "rq_app.py", group="rq:jobs"),
-    System("bullmq", "bullmq_app.js", group="bullmq:jobs", hangs=25, needs_worker=True),
-    System("bull", "bull_app.js", group="bull:jobs", hangs=25, needs_worker=True),
+    System("celery", "celery_app.py", queue="celery", taken=2, delays=False, pauses=False, hangs=6),
+    System("rq", "rq_app.py"),
+    System("arq", "arq_app.py", queue="arq:queue", pauses=False, hangs=15),
+    System(
+        "dramatiq", "dramatiq_app.py", queue="default", taken=2, in_flight=2, pauses=False, greets=False, goodbye=70
+    ),
+    System("huey", "huey_app.py", queue="huey", in_flight=None, pauses=False, greets=False),
+    System("taskiq", "taskiq_app.py", queue="taskiq", delays=False, pauses=False, hangs=20, greets=False),
+    System("bullmq", "bullmq_app.js", hangs=25, goodbye=30),
+    System("bull", "bull_app.js", hangs=25, goodbye=30),
+    System("bee", "bee_app.js", pauses=False, greets=False),
+    System("sidekiq", "sidekiq_app.rb", pauses=False, hangs=10),
 )

@@ -34,7 +34,7 @@ from sentinel.samplers.queues.sidekiq import Sidekiq
 from sentinel.samplers.queues.streams import StreamQueue, Taskiq
 from sentinel.samplers.queues.zsets import ZsetQueue
 
-__all__ = ["BY_NAME", "Discovery", "ListQueue", "Listener", "Queue", "Queues", "StreamQueue", "ZsetQueue"]
+__all__ = ["BY_NAME", "BullMq", "Discovery", "ListQueue", "Listener", "Queue", "Queues", "StreamQueue", "ZsetQueue"]
 
 BY_NAME: Mapping[str, type[Queue]] = {
     "celery": Celery,
@@ -101,6 +101,8 @@ class _Followed:
     follower: Follower = field(init=False)
     refused: tuple[float, str] | None = None
     """When it was not permitted to look, and what was said."""
+    told: bool = False
+    """Whether there was anything at the last reading, such as a worker that is gone now."""
 
     def __post_init__(self) -> None:
         self.follower = self.queue.follower()
@@ -108,7 +110,7 @@ class _Followed:
     @property
     def lives(self) -> bool:
         """Whether there is anything to read."""
-        return self.named or bool(self.follower.queues) or self.follower.workers > 0
+        return self.named or self.told or bool(self.follower.queues) or self.follower.workers > 0
 
     def may_look(self, now: float) -> bool:
         """Not while it was refused a short time ago: each refusal is an entry in the server's ACL log."""
@@ -192,11 +194,13 @@ class Queues:
         samples: list[Sample] = []
         for db, followed in self._by_database(each for each in self._all if each.lives):
             sight = self._sight(db, now, heard)
-            for outcome in await self._together(reader, db, now, [each.follower.read(sight) for each in followed]):
+            outcomes = await self._together(reader, db, now, [each.follower.read(sight) for each in followed])
+            for each, outcome in zip(followed, outcomes, strict=True):
                 if isinstance(outcome, SamplerError):
                     errors.append(outcome)
                 else:
                     samples += outcome
+                    each.told = bool(outcome)
         self.trouble = "; ".join([*map(str, errors), *self._refusals(), *self._too_many()])
         if errors and not samples:
             raise SamplerError(errors[0].reason, self.trouble)

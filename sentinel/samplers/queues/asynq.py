@@ -82,7 +82,7 @@ class _Asynq:
     def read(self, sight: Sight) -> Asking[list[Sample]]:
         """Servers and sizes, then the stamps of tasks that are new at the heads."""
         if not self.queues:
-            return []
+            return list(self._fleet.samples(sight.now, sight.clock))
         sized = [command for queue in self.queues for command in _sizes(queue, sight.clock)]
         servers, *replies = yield (("ZRANGE", _SERVERS, 0, -1, "WITHSCORES"), *sized)
         sizes = dict(zip(self.queues, parts(replies, 10), strict=True))

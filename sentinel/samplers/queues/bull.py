@@ -159,18 +159,19 @@ class _Bull:
     def read(self, sight: Sight) -> Asking[list[Sample]]:
         """Sizes of all queues, then a closer look at those where something waits, runs or was added."""
         if not self.queues:
-            return []
+            return list(self._fleet.samples(sight.now, sight.clock))
         sized = [command for queue in self.queues for command in self._sizes(queue)]
         sizes = dict(zip(self.queues, parts((yield sized), 6), strict=True))
         for queue, replies in sizes.items():
             checked(replies[0], self._key(queue, "wait"))
         busy = [queue for queue in self.queues if self._stirs(queue, sizes[queue])]
-        closer = [command for queue in busy for command in self._closer(queue, sight.clock)]
-        looks = dict(zip(busy, parts((yield closer) if closer else [], 7), strict=True))
+        closer = {queue: self._closer(queue, sizes[queue], sight.clock) for queue in busy}
+        rest = iter((yield [command for asked in closer.values() for command in asked.values()]) if closer else ())
+        looks = {queue: {name: next(rest) for name in asked} for queue, asked in closer.items()}
         unlocked = yield from self._look_up(looks)
         samples: list[Sample] = []
         for queue in self.queues:
-            samples += self._told(queue, sizes[queue], looks.get(queue), unlocked.get(queue, 0), sight)
+            samples += self._told(queue, sizes[queue], looks.get(queue, {}), unlocked.get(queue, 0), sight)
         return [*samples, *self._fleet.samples(sight.now, sight.clock)]
 
     def _key(self, queue: str, part: str) -> str:
@@ -198,27 +199,34 @@ class _Bull:
         last, self._last[queue] = self._last.get(queue), tuple(numbers(sizes[:5]))
         return any(self._last[queue][:4]) or self._last[queue] != last
 
-    def _closer(self, queue: str, clock: float) -> tuple[Command, ...]:
+    def _closer(self, queue: str, sizes: Sequence[Reply], clock: float) -> dict[str, Command]:
+        """What is worth asking, by what holds anything."""
         since, self._looked[queue] = self._looked.get(queue, clock), clock
-        return (
-            ("LINDEX", self._key(queue, "wait"), -1),
-            ("ZRANGE", self._key(queue, "prioritized"), 0, 0),
-            ("LLEN", self._key(queue, "paused")),
-            ("ZRANGE", self._key(queue, "delayed"), 0, 0, "WITHSCORES"),
-            ("ZCOUNT", self._key(queue, "delayed"), "-inf", int(clock * 1000 * _DUE_SCALE)),
-            ("LRANGE", self._key(queue, "active"), -_LOCKS, -1),
-            ("ZCOUNT", self._key(queue, "failed"), f"({int(since * 1000)}", "+inf"),
-        )
+        waiting, prioritized, active, delayed = self._last[queue][:4]
+        asked: dict[str, Command] = {"failed": ("ZCOUNT", self._key(queue, "failed"), f"({int(since * 1000)}", "+inf")}
+        if waiting:
+            asked["wait"] = ("LINDEX", self._key(queue, "wait"), -1)
+        if prioritized:
+            asked["prioritized"] = ("ZRANGE", self._key(queue, "prioritized"), 0, 0)
+        if number(sizes[5]):
+            asked["paused"] = ("LLEN", self._key(queue, "paused"))
+        if delayed:
+            asked["first"] = ("ZRANGE", self._key(queue, "delayed"), 0, 0, "WITHSCORES")
+            asked["due"] = ("ZCOUNT", self._key(queue, "delayed"), "-inf", int(clock * 1000 * _DUE_SCALE))
+        if active:
+            asked["active"] = ("LRANGE", self._key(queue, "active"), -_LOCKS, -1)
+        return asked
 
-    def _look_up(self, looks: Mapping[str, Sequence[Reply]]) -> Asking[dict[str, int]]:
+    def _look_up(self, looks: Mapping[str, Mapping[str, Reply]]) -> Asking[dict[str, int]]:
         """Learn the stamps of jobs that are new at the heads, and count jobs in flight that have no lock."""
         heads = {}
-        for queue, (waiting, prioritized, *_) in looks.items():
-            for place, head in (("wait", text(waiting)), ("prioritized", "".join(texts(prioritized)[:1]))):
+        for queue, look in looks.items():
+            first = ("".join(texts(look.get("prioritized"))[:1]), text(look.get("wait")))
+            for place, head in zip(("prioritized", "wait"), first, strict=True):
                 if head and not head.startswith(_MARKER):
                     heads[f"{place}:{queue}"] = head
         missing = self._stamps.missing(heads)
-        active = [(queue, job) for queue, replies in looks.items() for job in texts(replies[5])]
+        active = [(queue, job) for queue, look in looks.items() for job in texts(look.get("active"))]
         asked: list[Command] = [
             ("HMGET", self._key(place.partition(":")[2], job), "timestamp", "delay") for place, job in missing
         ]
@@ -234,18 +242,18 @@ class _Bull:
         return unlocked
 
     def _told(
-        self, queue: str, sizes: Sequence[Reply], look: Sequence[Reply] | None, unlocked: int, sight: Sight
+        self, queue: str, sizes: Sequence[Reply], look: Mapping[str, Reply], unlocked: int, sight: Sight
     ) -> list[Sample]:
         waiting, prioritized, active, delayed, created = numbers(sizes[:5])
-        head, _, held, first, due, _, failed = look or (None, [], 0, [], 0, [], 0)
-        waiting += (number(held) or 0.0) - text(head).startswith(_MARKER)
-        overdue = min(delayed, number(due) or 0.0)
+        held, due, failed = numbers(look.get(name) for name in ("paused", "due", "failed"))
+        waiting += held - text(look.get("wait")).startswith(_MARKER)
+        overdue = min(delayed, due)
         depth = waiting + prioritized + overdue
-        self._failed[queue] += number(failed) or 0.0
+        self._failed[queue] += failed
         state = QueueState(
             depth=depth,
             eligible=depth,
-            oldest_age_seconds=self._oldest(queue, first, sight.clock) if depth else 0.0,
+            oldest_age_seconds=self._oldest(queue, look.get("first"), sight.clock) if depth else 0.0,
             in_flight=active,
             abandoned=unlocked,
             delayed=delayed - overdue,

@@ -108,7 +108,7 @@ class _Celery:
         shared = (("HLEN", f"{prefix}unacked"), ("ZCOUNT", f"{prefix}unacked_index", "-inf", int(overdue)))
         lists = {queue: self._lists(queue) for queue in self.queues}
         if not lists and not self._known:
-            return []
+            return list(self._fleet.samples(sight.now, sight.clock))
         lengths = [("LLEN", key) for keys in lists.values() for key in keys]
         unacked, abandoned, *replies = yield (*shared, *lengths)
         rest = iter(replies)

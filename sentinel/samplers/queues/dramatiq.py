@@ -36,6 +36,8 @@ from sentinel.samplers.queues.fleet import Fleet
 __all__ = ["Dramatiq", "stamp_of"]
 
 _DEAD_AFTER: Seconds = 60.0
+_QUIET: Seconds = 20.0
+"""A worker beats every second or so; one that is silent for so long and owes nothing has stopped."""
 _MOST = 200
 """Beating members that are looked at: those that beat last."""
 
@@ -88,7 +90,7 @@ class _Dramatiq:
     def read(self, sight: Sight) -> Asking[list[Sample]]:
         """Sizes and beats, then stamps, and what each has still to acknowledge."""
         if not self.queues:
-            return []
+            return list(self._fleet.samples(sight.now, sight.clock))
         sized = [command for queue in self.queues for command in self._sizes(queue, sight.clock)]
         beats, *replies = yield (("ZRANGE", f"{self.namespace}:__heartbeats__", -_MOST, -1, "WITHSCORES"), *sized)
         sizes = dict(zip(self.queues, parts(replies, 5), strict=True))
@@ -136,7 +138,7 @@ class _Dramatiq:
             busy = sum(counts)
             if not busy and member not in self._fleet:
                 continue
-            if not busy and sight.clock - at > _DEAD_AFTER:
+            if not busy and sight.clock - at > _QUIET:
                 self._fleet.leave(member, sight.clock)
             else:
                 self._fleet.beat(member, f"dramatiq{sight.place}", at, sight.clock, busy=busy)

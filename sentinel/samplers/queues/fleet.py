@@ -119,7 +119,7 @@ class Presence:
     """Workers that are known by their connections alone.
 
     Args:
-        fleet: Where they are kept; a worker's name is its connection's, with the address.
+        fleet: Where they are kept; a worker's name is its connection's, if it has one, and its address.
         quiet: Seconds for which a living worker's connection may show no command.
     """
 
@@ -145,7 +145,7 @@ class Presence:
         """
         if listed is None:
             return 0
-        present = {f"{client.name or client.cmd}@{client.addr}": client for client in clients}
+        present = {f"{client.name}@{client.addr}".lstrip("@"): client for client in clients}
         for worker, client in present.items():
             hangs = client.idle > self.quiet and not client.blocked and not busy
             beat = listed - client.idle + self.quiet if hangs else clock

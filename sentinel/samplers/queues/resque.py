@@ -61,12 +61,13 @@ class _Resque:
         queues, workers = yield (("SMEMBERS", f"{self.prefix}:queues"), ("SMEMBERS", f"{self.prefix}:workers"))
         self.queues = sight.room.take(texts(queues))
         self._workers = tuple(texts(workers))
+        self._fleet.keep(self._workers, sight.clock)
         self._ages = {queue: self._ages.get(queue) or Ageing(unique=False) for queue in self.queues}
 
     def read(self, sight: Sight) -> Asking[list[Sample]]:
         """Everything in one go; a queue's next job only if it may be looked at."""
         if not self.queues and not self._workers:
-            return []
+            return list(self._fleet.samples(sight.now, sight.clock))
         peeked = [queue for queue in self.queues if self._peeking.may(queue, sight.clock)]
         processed, failed, beats, *rest = yield (
             ("GET", f"{self.prefix}:stat:processed"),
@@ -98,7 +99,6 @@ class _Resque:
 
     def _meet(self, busy: Mapping[str, float], beats: Mapping[str, bytes], sight: Sight) -> None:
         """One that never beat is of a version before there were heartbeats: nothing is told of it."""
-        self._fleet.keep(busy, sight.clock)
         for worker, works in busy.items():
             at = epoch(beats.get(worker))
             if at is not None:

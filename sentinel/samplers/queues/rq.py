@@ -103,6 +103,7 @@ class _Rq:
         queues, workers = yield (("SMEMBERS", f"{self.prefix}:queues"), ("SMEMBERS", f"{self.prefix}:workers"))
         self.queues = sight.room.take(name.removeprefix(f"{self.prefix}:queue:") for name in texts(queues))
         self._names = tuple(name.removeprefix(f"{self.prefix}:worker:") for name in texts(workers))
+        self._fleet.keep(self._names, sight.clock)
         self._failed = {queue: self._failed.get(queue) or Rising() for queue in self.queues}
 
     def read(self, sight: Sight) -> Asking[list[Sample]]:
@@ -110,7 +111,7 @@ class _Rq:
         about = [command for worker in self._names for command in self._about(worker)]
         sized = [command for queue in self.queues for command in self._sizes(queue, sight.clock)]
         if not about and not sized:
-            return []
+            return list(self._fleet.samples(sight.now, sight.clock))
         suspended, *replies = yield (("EXISTS", f"{self.prefix}:suspended"), *about, *sized)
         self._suspended = bool(number(suspended))
         self._meet(dict(zip(self._names, parts(replies[: len(about)], 2), strict=True)), sight)
@@ -178,4 +179,3 @@ class _Rq:
             for queue in text(queues).split(",") if alive else ():
                 self._consumers[queue] = self._consumers.get(queue, 0) + 1
         self._done.keep(replies)
-        self._fleet.keep(replies, sight.clock)

@@ -83,13 +83,14 @@ class _Sidekiq:
         names = ("SMEMBERS", f"{self.prefix}queues"), ("SMEMBERS", f"{self.prefix}processes")
         queues, processes, counted = yield (*names, ("EXISTS", f"{self.prefix}stat:processed"))
         self._processes = tuple(texts(processes))
+        self._fleet.keep(self._processes, sight.clock)
         ours = self._processes or number(counted) or self.queues
         self.queues = sight.room.take(texts(queues)) if ours else ()
 
     def read(self, sight: Sight) -> Asking[list[Sample]]:
         """Everything in one go; a queue's next job only if it may be looked at."""
         if not self.queues and not self._processes:
-            return []
+            return list(self._fleet.samples(sight.now, sight.clock))
         peeked = [queue for queue in self.queues if self._peeking.may(queue, sight.clock)]
         replies = yield (
             *(("GET", f"{self.prefix}stat:{name}") for name in ("processed", "failed")),
@@ -133,7 +134,6 @@ class _Sidekiq:
 
     def _meet(self, replies: Mapping[str, Reply], sight: Sight) -> float:
         """What the processes said last; gives the number of jobs that they work on."""
-        self._fleet.keep(replies, sight.clock)
         total = 0.0
         for process, about in replies.items():
             beat, busy, quiet, info = about if isinstance(about, list) else [None] * 4

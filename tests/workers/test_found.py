@@ -1,0 +1,62 @@
+"""A plain `sentinel run redis://…` beside real workers: what it finds, and what it opens when some are killed."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sentinel.embedded import EmbeddedServer
+from tests.acceptance.daemons import sentinel
+from tests.workers.systems import SYSTEMS, System
+
+pytestmark = pytest.mark.slow
+
+INTERVAL = 5.0
+BY_NAME = {system.name: system for system in SYSTEMS}
+
+
+def at_hand(*names: str) -> list[System]:
+    """These systems; skips if one of them cannot run here."""
+    for name in names:
+        if missing := BY_NAME[name].missing:
+            pytest.skip(f"{missing} is not installed")
+    return [BY_NAME[name] for name in names]
+
+
+async def test_three_systems_at_once_are_found_and_shown_within_two_intervals(
+    running: EmbeddedServer, tmp_path: Path
+) -> None:
+    systems = at_hand("celery", "rq", "bullmq")
+    with ExitStack() as stack:
+        for system in systems:
+            stack.enter_context(system.worker(running.port, "w1", tmp_path / f"{system.name}.log"))
+            system.tell(running.port, "enqueue", "6", str(tmp_path / "never"))
+        async with sentinel(tmp_path, running.url) as daemon:
+            for system in systems:
+                told = {"queue": system.queue, "system": system.name}
+                await daemon.shows(lambda depth: 4 <= depth <= 5, "queue_depth", 2 * INTERVAL, **told)
+                await daemon.shows(lambda age: age > 0, "queue_oldest_age_seconds", 2 * INTERVAL, **told)
+                await daemon.shows(lambda count: count >= 1, "queue_in_flight", 2 * INTERVAL, **told)
+                await daemon.shows(lambda age: age < 15, "heartbeat_age_seconds", 2 * INTERVAL, system=system.name)
+                assert daemon.said(f"found {system.name}: {system.queue}")
+
+
+@pytest.mark.parametrize("name", ["celery", "rq"])
+async def test_a_fifth_of_a_fleet_that_is_killed_is_told_within_three_times_its_dead_after(
+    running: EmbeddedServer, tmp_path: Path, name: str
+) -> None:
+    (system,) = at_hand(name)
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(system.worker(running.port, f"w{number}", tmp_path / f"{number}.log"))
+            for number in range(5)
+        ]
+        async with sentinel(tmp_path, running.url) as daemon:
+            await daemon.shows(lambda count: count == 5, "discovered_workers", 60.0, system=name)
+            dead_after = await daemon.shows(lambda seconds: seconds > 0, "heartbeat_dead_after_seconds", system=name)
+            workers[0].signal(signal.SIGKILL)
+            within = 3 * dead_after
+            await daemon.shows(lambda n: n >= 1, "sentinel_incidents_opened_total", within, cause="lost_workers")
