@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from sentinel.model import Notification, Reason, Severity
 
-__all__ = ["Outbox", "Row", "RowState"]
+__all__ = ["Letter", "Outbox", "Row", "RowState"]
 
 _DAY = 86400.0
 _REPLACEABLE = frozenset({Reason.UPDATED, Reason.REPEATED})
@@ -87,6 +87,23 @@ class Row:
         return self.state in (RowState.PENDING, RowState.SENDING)
 
 
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A notification that waits or was given up, as people look after it."""
+
+    notification: Notification
+    state: RowState
+    created: float
+    not_before: float
+    attempts: int
+    error: str
+
+    @classmethod
+    def of(cls, row: Row) -> Letter:
+        """A row as it stands now."""
+        return cls(row.notification, row.state, row.created, row.not_before, row.attempts, row.error)
+
+
 class Outbox:
     """Rows on their way, by destination and lane.
 
@@ -118,6 +135,10 @@ class Outbox:
         """Rows on their way, oldest first within a lane; of one destination or of all."""
         names = self._lanes if destination is None else (destination,)
         return (row for name in names for lane in self._lanes.get(name, {}).values() for row in lane)
+
+    def row(self, event_id: str) -> Row | None:
+        """The row with that id, if it is on its way."""
+        return self._rows.get(event_id)
 
     def destinations(self) -> tuple[str, ...]:
         """Names for which rows are on their way."""

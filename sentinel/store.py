@@ -29,7 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sentinel import statefile
 from sentinel.model import Event, Incident, IncidentState, Notification, Recording, Seconds, Sent, Told
-from sentinel.outbox import Outbox, Row, RowState
+from sentinel.outbox import Letter, Outbox, Row, RowState
 from sentinel.pipeline.actions import Action, ActionError, decode, encode
 
 __all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError"]
@@ -97,6 +97,9 @@ _EVENT = "INSERT INTO events(time, kind, incident, actor, text) VALUES(?, ?, ?, 
 _RECORDING = "INSERT OR REPLACE INTO recordings(incident, body) VALUES(?, ?)"
 _KEPT = "INSERT OR REPLACE INTO kept(id, body) VALUES(?, ?)"
 _DROPPED = "DELETE FROM kept WHERE id = ?"
+_LETTER = """
+SELECT payload, state, created, not_before, attempts, error FROM outbox WHERE state IN ('dead', 'expired')
+"""
 _RECOVER = """
 SELECT payload, created, not_before, attempts, ambiguous, minimal, error, status
 FROM outbox WHERE state = 'pending' ORDER BY number
@@ -295,13 +298,28 @@ class Store:
         with contextlib.suppress(StoreError):
             await self._write(_nothing)
 
-    async def dead_letters(self, limit: int = 1000) -> list[tuple[Notification, str]]:
+    async def dead_letters(self, limit: int = 1000) -> list[Letter]:
         """Notifications that were given up, newest first, each with the reason. Empty if the disk fails."""
-        query = """SELECT payload, error FROM outbox WHERE state IN ('dead', 'expired')
-                   ORDER BY settled DESC, number DESC LIMIT ?"""
-        found = await self._read(query, limit)
-        letters = ((self._decoded(_NOTIFICATIONS, payload), error) for payload, error in found)
-        return [(notification, error) for notification, error in letters if notification is not None]
+        query = f"{_LETTER} ORDER BY settled DESC, number DESC LIMIT ?"
+        return self._letters(await self._read(query, limit))
+
+    async def dead_letter(self, event_id: str) -> Letter | None:
+        """One of them."""
+        return next(iter(self._letters(await self._read(f"{_LETTER} AND event_id = ?", event_id))), None)
+
+    async def revive(self, letter: Letter, now: float) -> None:
+        """Put one that was given up at the end of its lane, under its own id. A copy may have arrived before."""
+        row = Row(letter.notification, now, now, size=len(_json(letter.notification)), durable=True)
+        row.ambiguous = letter.attempts > 0
+        await self.record([*self.outbox.add(row, now), row])
+
+    def _letters(self, found: Iterable[_Values]) -> list[Letter]:
+        letters = ((self._decoded(_NOTIFICATIONS, payload), rest) for payload, *rest in found)
+        return [
+            Letter(notification, RowState(state), created, not_before, attempts, error)
+            for notification, (state, created, not_before, attempts, error) in letters
+            if notification is not None
+        ]
 
     async def tidy(self, now: float, *, delivered_for: Seconds = 7 * _DAY, dead_for: Seconds = 30 * _DAY) -> None:
         """Write what waits to be written, and forget what is old. Call it every minute or so.

@@ -21,6 +21,7 @@ from sentinel.cli import (
     drill,
     explain,
     incidents,
+    outbox,
     page,
     record,
     replay,
@@ -32,7 +33,7 @@ from sentinel.cli.base import CommandError
 
 __all__ = ["main"]
 
-FAMILIES = (run, incidents, silences, page, explain, configuration, audit, record, replay, tune, drill, demo)
+FAMILIES = (run, incidents, silences, outbox, page, explain, configuration, audit, record, replay, tune, drill, demo)
 """Modules whose `add` puts their commands into the table, in the order of `sentinel --help`."""
 
 

@@ -13,6 +13,7 @@ from sentinel.web.guard import Guard, Handler, refusal
 from sentinel.web.health import add_health
 from sentinel.web.heartbeats import add_heartbeats
 from sentinel.web.incidents import add_incidents
+from sentinel.web.outbox import add_outbox
 from sentinel.web.status_pages import add_status_pages
 from sentinel.web.timeline import add_timeline
 from sentinel.web.view import View
@@ -44,6 +45,7 @@ def make_app(view: View, *, guard: Guard | None = None, stuck_after: Seconds = 1
     add_acts(app, view, guard)
     add_heartbeats(app, view)
     add_status_pages(app, view, guard)
+    add_outbox(app, view, guard)
     return app
 
 

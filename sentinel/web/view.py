@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from sentinel.model import Event, Incident, Recording, Seconds, Sent
+from sentinel.model import Event, Incident, Notification, Recording, Seconds, Sent
+from sentinel.outbox import Letter
 from sentinel.pipeline import Step
 from sentinel.pipeline.actions import Action
 from sentinel.pipeline.publishing import Published
@@ -62,6 +63,23 @@ class View(Protocol):
 
     def kept(self) -> Mapping[str, Action]:
         """Silences and deploys that hold, by id."""
+
+    async def letters(self, limit: int) -> Sequence[Letter]:
+        """Notifications that are on their way, and those that were given up, the newest first."""
+
+    async def letter(self, event_id: str) -> Letter | None:
+        """One of them."""
+
+    def wording(self, notification: Notification) -> str:
+        """What a notification would send, without secrets; empty if its destination is no longer configured."""
+
+    async def look_after(self, event_id: str, verb: Literal["retry", "drop"], by: str) -> None:
+        """Try a notification again now, or give it up.
+
+        Raises:
+            LookupError: there is none of that id.
+            ValueError: it can not be done; the text says why.
+        """
 
     def published(self) -> Sequence[tuple[Published, str, str]]:
         """Drafts and open incidents of status pages, each with its title and text."""
