@@ -131,7 +131,7 @@ SYSTEMS = (
     System("rq", "rq_app.py"),
     System("arq", "arq_app.py", queue="arq:queue", pauses=False, hangs=15),
     System(
-        "dramatiq", "dramatiq_app.py", queue="default", taken=2, in_flight=2, pauses=False, greets=False, goodbye=70
+        "dramatiq", "dramatiq_app.py", queue="default", taken=2, in_flight=2, pauses=False, greets=False, goodbye=40
     ),
     System("huey", "huey_app.py", queue="huey", in_flight=None, pauses=False, greets=False),
     System("taskiq", "taskiq_app.py", queue="taskiq", delays=False, pauses=False, hangs=20, greets=False),

@@ -143,7 +143,10 @@ class _Stream:
         return None if found is None else found / 1000
 
     def _consumers(self, reply: Reply, depth: float, sight: Sight) -> Iterator[Sample]:
-        """Who asks every few seconds lives; who has work and does not may be at it, if there is a connection for it."""
+        """Who asks every few seconds lives, and so does who has work and a connection.
+
+        Names outlive their consumers: one without a connection was stopped, unless it left work or work waits.
+        """
         if not self.block:
             return
         group = f"{self.system}:{self.name}{sight.place}"
@@ -151,11 +154,11 @@ class _Stream:
         places = len(rows) if sight.listed is None else sum(client.cmd == "xreadgroup" for client in sight.clients)
         for place, about in enumerate(sorted(rows, key=lambda row: number(row.get("idle")) or 0.0)):
             worker, pending = text(about.get("name")), number(about.get("pending")) or 0.0
-            silent = (number(about.get("idle")) or 0.0) / 1000
-            if silent > self._fleet.dead_after and not depth and not pending:
+            silent, connected = (number(about.get("idle")) or 0.0) / 1000, place < places
+            if not connected and not pending and (not depth or worker not in self._fleet):
                 self._fleet.leave(worker, sight.clock)
             else:
-                at = sight.clock if pending and place < places else sight.clock - silent
+                at = sight.clock if pending and connected else sight.clock - silent
                 self._fleet.beat(worker, group, at, sight.clock, busy=pending)
         yield from self._fleet.samples(sight.now, sight.clock)
 
