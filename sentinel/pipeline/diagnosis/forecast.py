@@ -98,6 +98,8 @@ class Background:
     """
 
     _habit: Habit = field(default_factory=Habit)
+    _ahead: tuple[int, list[float]] = (-1, [])
+    """The quarter hour that it is, and what former days had in each from then on: a day of them."""
 
     def learn(self, now: float, clients: float) -> None:
         """Take the clients that belong to every day."""
@@ -105,12 +107,17 @@ class Background:
 
     def range(self, now: float, clients: float, ahead: Seconds) -> tuple[float, float]:
         """The fewest and the most of them within `ahead` seconds from now, given that there are `clients` now."""
-        steps = min(SLOTS, 1 + int(ahead * SLOTS / DAY))
-        usual = [self._habit.usual(now + step * DAY / SLOTS) for step in range(steps)]
+        usual = self._usual(now)[: 1 + int(ahead * SLOTS / DAY)]
         if not min(usual):
             change = 0.5 * min(1.0, ahead / (DAY / 3))
             return clients * (1 - change), clients * (1 + 2 * change)
         return min(clients, min(usual) * 0.8), max(clients, *usual)
+
+    def _usual(self, now: float) -> list[float]:
+        quarter = int(now * SLOTS / DAY)
+        if quarter != self._ahead[0]:
+            self._ahead = quarter, [self._habit.usual(now + step * DAY / SLOTS) for step in range(SLOTS)]
+        return self._ahead[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,7 @@ class Leak:
 
     def _finding(self, view: View, group: str, suspect: _Suspect) -> Finding:
         ledger = self._ledger(group, suspect.clock)
-        growth = (ledger.growth(suspect.growth.since) if ledger else None) or suspect.growth
+        growth = ledger.onward(suspect.growth) if ledger else suspect.growth
         slope = suspect.held / max(1.0, view.now - suspect.growth.since)
         eta = self._eta(view, group, suspect)
         newest = example(view, COHORTS.get(suspect.clock, "redis_group_clients"), group)

@@ -15,7 +15,7 @@ Arithmetic only: knows neither samples nor groups.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from sentinel.model import Seconds
@@ -50,6 +50,8 @@ class Growth:
     """Mean size of the changes before, at least 1."""
     beside: tuple[float, ...]
     """What else was noted at the onset."""
+    before: tuple[float, int]
+    """Changes and rises that the ledger had counted then."""
 
     @property
     def evidence(self) -> float:
@@ -139,16 +141,25 @@ class Ledger:
         spans.append(_Span(now, level, self._moved, self._rises, self._changes, level, rise, beside))
         self._thin(now)
 
-    def growth(self, since: float | None = None) -> Growth | None:
-        """Growth since the likeliest onset, or since a given one. None while it stands at its lowest.
+    def growth(self) -> Growth | None:
+        """Growth since the likeliest onset. None while it stands at its lowest.
 
         The null has no clock, so that a few rises long ago may pass for the beginning of many now. Where a change of
         pace since then is beyond doubt, the onset is that change.
         """
-        if since is not None:
-            return self._since(self._at(since))
         place = self._likeliest()
         return None if place is None else self._since(self._quickened(place))
+
+    def onward(self, growth: Growth) -> Growth:
+        """The same growth up to now, from an onset that stays as it was found."""
+        return replace(
+            growth,
+            until=self.rose,
+            gain=self.level - growth.floor,
+            moved=self._moved - growth.before[0],
+            rises=self._rises - growth.before[1],
+            biggest=max((span.biggest for span in self._spans if span.time > growth.since), default=growth.biggest),
+        )
 
     def _at(self, time: float) -> int:
         """The last remembered point at or before a time."""
@@ -207,6 +218,7 @@ class Ledger:
             former=former,
             step=max(1.0, (span.moved - start.moved) / max(1, span.changes - start.changes)),
             beside=span.beside,
+            before=(span.moved, span.rises),
         )
 
     def _thin(self, now: float) -> None:

@@ -130,7 +130,7 @@ class MaskedLeak:
         if top and level <= top.floor + REST * top.gain:
             saw.taken_away(view.now, level, size(view, labels))
         elif saw.ledger.rose == view.now and (top is None or level > top.floor + top.gain):
-            growth = saw.ledger.growth()
+            growth = saw.ledger.onward(top) if top else saw.ledger.growth()
             if growth and (top or self._convicts(view, growth, labels)):
                 saw.top, saw.sign = growth, view.now
                 newest = example(view, UNUSED, dict(labels)["group"])

@@ -135,3 +135,5 @@ class Plan:
     restarts: tuple[Span, ...] = ()
     freezes: tuple[Span, ...] = ()
     memory_limit: float = 0.0
+    listed: bool = True
+    """Whether CLIENT LIST is allowed; on some managed servers it is not."""

@@ -138,7 +138,7 @@ class _Assembly:
         yield _Column(Series("redis_dial_failed", labels(reason="full")), np.where(full, 1.0, np.nan))
 
     def _census(self, day: slice) -> Iterator[_Column]:
-        for label, group in self.world.groups.items():
+        for label, group in self.world.groups.items() if self.world.plan.listed else ():
             count, births, deaths = self.counted[label]
             sources = np.minimum(np.maximum(group.sources, 1), count)
             for metric, values in (

@@ -80,14 +80,20 @@ def troubled_run(seed: int, name: str) -> Run:
 
 
 def _leak(
-    per_hour: float, shape: Shape = "steady", *, named: bool = True, idle: bool = True, quiet_for: float = 2.3 * DAY
+    per_hour: float,
+    shape: Shape = "steady",
+    *,
+    named: bool = True,
+    idle: bool = True,
+    listed: bool = True,
+    quiet_for: float = 2.3 * DAY,
 ) -> Callable[[str, int], Run]:
     """A leak that nobody stops: played until an hour after the wall."""
 
     def build(name: str, seed: int) -> Run:
         start = MONDAY + quiet_for
         days = (quiet_for + 1.25 * 9_600 / per_hour * HOUR) / DAY + 1.5
-        plan = quiet_plan(seed, days, _step(per_hour))
+        plan = quiet_plan(seed, days, _step(per_hour), listed=listed)
         leak = Leak(_somebody(plan, named), per_hour, start, shape=shape, idle=idle)
         world = World(_leaking(plan, leak))
         return _one_leak_each(name, world, (leak,))
@@ -210,6 +216,7 @@ SCENARIOS: dict[str, Callable[[str, int], Run]] = {
     "leak 330/h with load": _leak(330.0, "load"),
     "leak 330/h unnamed bursts": _leak(330.0, "bursts", named=False),
     "leak 330/h kept busy": _leak(330.0, idle=False),
+    "leak 330/h without CLIENT LIST": _leak(330.0, "load", listed=False),
     "leak 70/h unnamed": _leak(70.0, "load", named=False),
     "leak 70/h bursts": _leak(70.0, "bursts"),
     "leak 20/h creep": _leak(20.0, "load"),
@@ -262,5 +269,6 @@ def _one_leak_each(name: str, world: World, leaks: tuple[Leak, ...]) -> Run:
         kind = name if len(leaks) == 1 else f"{name}: {('first', 'second')[number]}"
         wall = world.wall((leak,), leak.start)
         end = leak.stop or (wall + HOUR if wall else world.grid.end)
-        events.append(Event(kind, leak.start, min(end, world.grid.end), LEAK, leak.label, wall))
+        culprit = leak.label if world.plan.listed else ""
+        events.append(Event(kind, leak.start, min(end, world.grid.end), LEAK, culprit, wall))
     return Run(name, world, tuple(events), events[-1].end)
