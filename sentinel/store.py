@@ -32,7 +32,7 @@ from sentinel.model import Event, Incident, IncidentState, Notification, Recordi
 from sentinel.outbox import Letter, Outbox, Row, RowState
 from sentinel.pipeline.actions import Action, ActionError, decode, encode
 
-__all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError"]
+__all__ = ["Snapshot", "Store", "StoreError", "StoreUnusableError", "read_history"]
 
 _MAX_UNSAVED = 1000
 _MAX_FACTS = 10_000
@@ -596,6 +596,30 @@ def _insert_new(connection: sqlite3.Connection, entries: list[_Values]) -> set[s
             connection.execute(_JOURNAL, entry)
             fresh.add(entry[0])
     return fresh
+
+
+def read_history(path: Path, since: float) -> tuple[list[Incident], list[Event]]:
+    """Incidents that were open at or after a time, and what was noted since, oldest first; also while a daemon runs.
+
+    Blocks. Opens the file for reading only and takes no lock of its own.
+
+    Raises:
+        StoreError: there is no state, or it cannot be read.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: there is no state here; name the daemon's --state-dir")
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
+        ) as connection:
+            bodies = connection.execute(
+                "SELECT body FROM incidents WHERE state = 'open' OR resolved >= ? ORDER BY opened", (since,)
+            ).fetchall()
+            query = "SELECT time, kind, incident, actor, text FROM events WHERE time >= ? ORDER BY number"
+            events = [Event(*values) for values in connection.execute(query, (since,))]
+        return [_INCIDENTS.validate_json(body) for (body,) in bodies], events
+    except (sqlite3.Error, ValidationError) as error:
+        raise StoreError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _recover(connection: sqlite3.Connection) -> _Left:

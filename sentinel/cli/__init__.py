@@ -25,6 +25,7 @@ from sentinel.cli import (
     page,
     record,
     replay,
+    report,
     run,
     silences,
     tune,
@@ -33,7 +34,22 @@ from sentinel.cli.base import CommandError
 
 __all__ = ["main"]
 
-FAMILIES = (run, incidents, silences, outbox, page, explain, configuration, audit, record, replay, tune, drill, demo)
+FAMILIES = (
+    run,
+    incidents,
+    silences,
+    outbox,
+    page,
+    explain,
+    configuration,
+    audit,
+    record,
+    replay,
+    tune,
+    report,
+    drill,
+    demo,
+)
 """Modules whose `add` puts their commands into the table, in the order of `sentinel --help`."""
 
 

@@ -97,8 +97,8 @@ class Outcome:
 
     @property
     def pages_per_week(self) -> float:
-        """0 where there is no week."""
-        return self.pages / self.weeks if self.weeks else 0.0
+        """Of less than a week its pages are counted as they are."""
+        return self.pages / max(1.0, self.weeks)
 
 
 @dataclass
