@@ -110,9 +110,10 @@ class ClientBuffers:
 def _culprit(row: dict[str, str], together: float) -> Culprit | None:
     if not row:
         return None
-    share = min(1.0, float(row["omem"]) / together) if together and row.get("omem", "").isdigit() else None
-    detail = ", ".join(f"{key} {row[key]}" for key in ("addr", "cmd", "user", "lib-name", "flags", "id") if key in row)
-    return Culprit(row.get("name") or row.get("addr", "unknown"), share, detail, (tuple(sorted(row.items())),))
+    parts = [f"{key} {row[key]}" for key in ("addr", "cmd", "user", "lib-name", "flags", "id") if key in row]
+    if together and row.get("omem", "").isdigit():
+        parts.append(f"{min(1.0, float(row['omem']) / together):.0%} of all buffers")
+    return Culprit(row.get("name") or row.get("addr", "unknown"), None, ", ".join(parts), (tuple(sorted(row.items())),))
 
 
 def _kill(row: dict[str, str]) -> str:

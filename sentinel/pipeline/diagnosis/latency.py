@@ -77,7 +77,8 @@ class Latency:
     _since: float | None = field(default=None, init=False, repr=False)
     _ladder: Ladder = field(default_factory=Ladder, init=False, repr=False)
     _waits: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=64), init=False, repr=False)
-    """Times and seconds of single long waits."""
+    """Times and seconds of single long waits, each after an answer that came at once."""
+    _waiting: bool = field(default=False, init=False, repr=False)
     _slowest: _Command | None = field(default=None, init=False, repr=False)
     """The command that took longest for a call at the newest wait."""
 
@@ -112,8 +113,10 @@ class Latency:
         while self._waits and view.now - self._waits[0][0] > self.stalls_within:
             self._waits.popleft()
         if ping >= line:
-            self._waits.append((view.now, ping))
+            if not self._waiting:
+                self._waits.append((view.now, ping))
             self._slowest = max(_commands(view, 0.0), key=lambda command: command.each, default=None) or self._slowest
+        self._waiting = ping >= line
 
     def _stalls(self, view: View, line: float) -> Iterator[Finding]:
         command = self._slowest
@@ -180,7 +183,7 @@ class Latency:
         if any(view.each("redis_paused")):
             return "CLIENT PAUSE is in force", "CLIENT UNPAUSE ends it; ask who paused it and why.", None
         if command is not None and (command.seconds >= _MOST_OF_TIME or command.each >= self.warning_above):
-            culprit = Culprit(command.name.upper(), min(1.0, command.seconds), "part of the server's time")
+            culprit = Culprit(command.name.upper(), None, f"{command.seconds:.0%} of the server's time")
             return str(command), _SLOW_COMMAND.format(command=command.name.upper()), culprit
         if view.value("redis_saving"):
             fork = view.value("redis_last_fork_seconds") or 0.0

@@ -28,9 +28,11 @@ def span(seconds: float) -> str:
 def pace(per_second: float) -> str:
     """A rate in the unit in which it is at least about one.
 
-    >>> pace(90000.0), pace(3.0), pace(0.05), pace(0.002)
-    ('90,000/s', '3/s', '3/min', '7.2/h')
+    >>> pace(90000.0), pace(3.0), pace(0.05), pace(0.002), pace(0.0)
+    ('90,000/s', '3/s', '3/min', '7.2/h', '0/s')
     """
+    if not per_second:
+        return "0/s"
     unit, size = next(
         ((unit, size) for unit, size in (("s", 1.0), ("min", 60.0)) if per_second * size >= 1), ("h", 3600.0)
     )

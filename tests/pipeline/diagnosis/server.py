@@ -81,12 +81,16 @@ class Server:
         self.set(labels(sampler="info"), sampler_up=0.0)
         return self.set(labels(sampler="info", reason=reason), sampler_failed=1.0)
 
-    def tick(self) -> list[Finding]:
-        """One poll; what fires."""
+    def poll(self) -> Poll:
+        """The next poll."""
         self.now += self.step
         for series, rate in self.rates.items():
             self.values[series] = self.values.get(series, 0.0) + rate * self.step
-        poll = Poll("redis-a", self.now, tuple(self._samples()))
+        return Poll("redis-a", self.now, tuple(self._samples()))
+
+    def tick(self) -> list[Finding]:
+        """One poll; what fires."""
+        poll = self.poll()
         self._store.feed(poll)
         found, _ = self._diagnosis.judge(poll, self._store)
         return found

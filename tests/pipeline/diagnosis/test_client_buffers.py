@@ -30,7 +30,8 @@ def test_eight_mebibytes_for_a_minute_are_a_warning_with_the_clients_name() -> N
         "40 MiB, 4% of 1,000 MiB."
     )
     assert finding.culprit is not None
-    assert (finding.culprit.name, finding.culprit.share) == ("feed-3", 0.75)
+    assert finding.culprit.name == "feed-3"
+    assert finding.culprit.detail.endswith("75% of all buffers")
     assert finding.first_action.startswith("CLIENT KILL ID 77 frees the memory at once")
 
 

@@ -105,6 +105,12 @@ def test_single_waits_that_come_again_are_told_with_the_command_that_explains_th
     assert server.run(1200)[-1].time < server.now - 600.0  # over once the first of the three is 15 minutes old
 
 
+def test_slowness_that_lasts_is_told_as_that_and_not_as_stalls() -> None:
+    server = command(steady(), "keys", 2.0, 0.84)
+    found = server.set(redis_ping_seconds=0.25).run(120)
+    assert all("stops again" not in finding.summary for finding in found)
+
+
 def test_single_waits_that_no_command_explains_are_not_told() -> None:
     server = steady()
     for _ in range(10):
