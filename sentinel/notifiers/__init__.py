@@ -5,6 +5,7 @@ one file, one line here, one test file, one paragraph in the docs.
 """
 
 from sentinel.notifiers.alertmanager import Alertmanager
+from sentinel.notifiers.apprise import Apprise
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Notifier, Outcome
 from sentinel.notifiers.discord import Discord
 from sentinel.notifiers.email import Email
@@ -30,5 +31,6 @@ BY_NAME: dict[str, type[Notifier]] = {
     "pagerduty": PagerDuty,
     "opsgenie": Opsgenie,
     "alertmanager": Alertmanager,
+    "apprise": Apprise,
     "stdout": Stdout,
 }

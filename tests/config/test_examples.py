@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "KUMA_PUSH_TOKEN": "k",
     "ALERTMANAGER_AUTHORIZATION": "Bearer t",
     "ALERTMANAGER_TOKEN": "t",
+    "APPRISE_URL": "jsons://hooks.example.com/x",
     "DISCORD_WEBHOOK_URL": "https://discord.com/api/webhooks/1/x",
     "SENTINEL_API_TOKEN": "t",
     "HOME": "/home/s",

@@ -66,7 +66,8 @@ MAKE: dict[str, Callable[[str], Notifier]] = {
         to=("ops@example.com",),
         username="u",
         password=Secret("hunter2-hunter2"),
-    ),  # fmt: skip
+    ),
+    "apprise": lambda url: BY_NAME["apprise"](url=Secret(url.replace("https://", "jsons://"))),
     "stdout": lambda url: BY_NAME["stdout"](),
 }
 SECRETS = ("TOKEN-in-the-path", "hunter2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ROUTING_KEY, TOKEN, BOT_TOKEN, KEY)
