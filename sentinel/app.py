@@ -28,6 +28,7 @@ from sentinel.announce import announce
 from sentinel.clock import Clock
 from sentinel.config import ConfigError, Settings
 from sentinel.delivery import Delivery
+from sentinel.fallback import Fallbacks
 from sentinel.logs import Redactor, configure, log
 from sentinel.metrics import Metrics
 from sentinel.model import Incident, Notification, Poll, Reason, Seconds, Secret, Severity
@@ -53,6 +54,8 @@ DRAIN: Seconds = 4.0
 """How long due notifications may take at the end. A commit and a close on a locked file take 2 s each on top."""
 LOOK_AGAIN: Seconds = 60.0
 """A wall clock that is set forward makes something due before the wait for it is over: by so much at most."""
+FALL_BACK_EVERY: Seconds = 15.0
+"""From one look at destinations that are down to the next."""
 HEARTBEATS_EVERY: Seconds = 5.0
 """From one look at the pushed heartbeats to the next."""
 DEFAULT_PORT = 9750
@@ -110,6 +113,7 @@ class _Daemon:
     _served: bool = False
     _due: asyncio.Event = field(default_factory=asyncio.Event)
     _pushed: PushedHeartbeats = field(init=False)
+    _fallbacks: Fallbacks = field(init=False)
     _pushed_file: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tape: Tape | None = None
     _tape_failing: str = ""
@@ -153,6 +157,7 @@ class _Daemon:
         """
         await self._open_targets()
         settings = self.settings
+        self._fallbacks = Fallbacks(settings.delivery.fallbacks, settings.delivery.fallback_after)
         self.delivery = Delivery(
             self.store,
             settings.notifiers,
@@ -196,6 +201,7 @@ class _Daemon:
         """What goes on beside delivery. Targets are staggered over their interval."""
         yield self._keep_reminding()
         yield self._keep_saving()
+        yield keep_pace(FALL_BACK_EVERY, FALL_BACK_EVERY, self._tell_elsewhere, lambda missed: None)
         if self._tape is not None:
             yield self._keep_taping(self._tape)
         if self.manager.watchdog_interval is not None:
@@ -326,10 +332,11 @@ class _Daemon:
         announce(step, self.metrics)
         if not step.lasting:
             return
+        notifications = (*step.notifications, *self._fallbacks.follow(step.notifications))
         try:
             await self.store.commit(
                 step.incidents,
-                step.notifications,
+                notifications,
                 self.now(),
                 told=step.told,
                 events=step.events,
@@ -342,6 +349,13 @@ class _Daemon:
         self._say_of_the_store()
         self._due.set()
         self.delivery.wake()
+
+    async def _tell_elsewhere(self) -> None:
+        """What a destination that is down keeps waiting."""
+        now = self.now()
+        standings = self.delivery.standings().items()
+        down = {name: (standing.since, standing.reason) for name, standing in standings if standing.since is not None}
+        await self.commit(Step(notifications=tuple(self._fallbacks.look(self.store.outbox.rows(), down, now))))
 
     async def _keep_reminding(self) -> None:
         """What falls due by time alone."""

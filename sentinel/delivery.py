@@ -15,7 +15,7 @@ import contextlib
 import enum
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
@@ -50,6 +50,8 @@ class DeliverySettings:
         expire_opens: The same for an open whose incident is over by now. One that lasts is told however late.
         expire_pages: The same for destinations that wake people.
         expire_all: Age at which anything is given up.
+        fallbacks: Who is told instead while a destination can not be reached, as {oncall/pagerduty: team/slack}.
+        fallback_after: For how long it must not have been reached.
     """
 
     concurrency: int = 4
@@ -63,6 +65,8 @@ class DeliverySettings:
     expire_opens: Seconds = 21600.0
     expire_pages: Seconds = 3600.0
     expire_all: Seconds = 604800.0
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    fallback_after: Seconds = 120.0
 
 
 class BreakerState(enum.StrEnum):
@@ -85,6 +89,8 @@ class Standing:
     breaker: BreakerState
     reason: str
     """The last failure while it is not closed; empty otherwise."""
+    since: float | None
+    """Unix seconds since when it is not closed; None while it is."""
     paused_for: Seconds
     """Until it may be tried again; 0 if now."""
     under_way: int
@@ -226,7 +232,7 @@ class _Courier:
         now = self._now()
         until = max(self._paused_until, self._breaker.until)
         state = self._breaker.state(now)
-        return Standing(state, self._breaker.reason, max(0.0, until - now), len(self._under_way))
+        return Standing(state, self._breaker.reason, self._breaker.since, max(0.0, until - now), len(self._under_way))
 
     async def run(self) -> None:
         async with self._open_session() as session, asyncio.TaskGroup() as group:
@@ -251,7 +257,9 @@ class _Courier:
         try:
             return open_session(self._notifier)
         except OSError as error:
-            self._breaker.gone(f"the certificates configured for {self.name} cannot be loaded: {error.strerror}")
+            self._breaker.gone(
+                self._now(), f"the certificates configured for {self.name} cannot be loaded: {error.strerror}"
+            )
             return open_session(None)
 
     async def _keep_resending(self, session: aiohttp.ClientSession, notifier: Resends) -> None:
@@ -393,7 +401,7 @@ class _Courier:
             case Outcome.REJECTED_CONFIG:
                 self._breaker.trip(now, str(error))
             case Outcome.GONE:
-                self._breaker.gone(str(error))
+                self._breaker.gone(now, str(error))
             case _:
                 row.ambiguous |= error.outcome is Outcome.AMBIGUOUS
                 row.not_before = now + max(self._backoff(row.attempts + 1), error.after or 0.0)
@@ -416,6 +424,7 @@ class _Breaker:
         self._wait = 0.0
         self._gone = False
         self.until = 0.0
+        self.since: float | None = None
         self.reason = ""
 
     def state(self, now: float) -> BreakerState:
@@ -429,7 +438,7 @@ class _Breaker:
         return self.state(now) in (BreakerState.CLOSED, BreakerState.HALF_OPEN)
 
     def succeeded(self) -> None:
-        self._failures, self._wait, self.until, self.reason = 0, 0.0, 0.0, ""
+        self._failures, self._wait, self.until, self.since, self.reason = 0, 0.0, 0.0, None, ""
 
     def failed(self, now: float, reason: str) -> None:
         self._failures += 1
@@ -443,9 +452,11 @@ class _Breaker:
         settings = self._settings
         self._wait = min(settings.breaker_wait_cap, self._wait * 2) if self._wait else settings.breaker_wait
         self.until, self.reason = now + self._wait, reason
+        self.since = now if self.since is None else self.since
 
-    def gone(self, reason: str) -> None:
+    def gone(self, now: float, reason: str) -> None:
         self._gone, self.reason = True, reason
+        self.since = now if self.since is None else self.since
 
 
 def _until_resolved(row: Row, lane: Iterable[Row]) -> list[Row]:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from sentinel.config.agreement import check_agreement
 from sentinel.config.document import Document, parse
-from sentinel.config.errors import ConfigError, Place, Problem
+from sentinel.config.errors import ConfigError, Place, Problem, nearest
 from sentinel.config.file import CAUSES, NOTIFIERS, OFF, File, default_rules, shape
 from sentinel.config.overlay import RECEIVER, overlay
 from sentinel.config.scalars import Context
@@ -56,7 +56,9 @@ def load(
         check_agreement(document, CAUSES, [rule.name for rule in default_rules()])
         _check_targets(document, path)
     file = _validate(document, Context(environment, path.absolute().parent if path else Path.cwd()))
-    return _settings(file, environment)
+    settings = _settings(file, environment)
+    _check_fallbacks(document, settings)
+    return settings
 
 
 def _read(path: Path | None, environment: Mapping[str, str]) -> Document:
@@ -86,6 +88,20 @@ def _validate(document: Document, context: Context) -> File:
     if document.problems:
         raise ConfigError(document.problems)
     return file
+
+
+def _check_fallbacks(document: Document, settings: Settings) -> None:
+    """Both ends of a fallback must be there, and it must end there: two that name each other would never be done."""
+    fallbacks = settings.delivery.fallbacks
+    for name, other in fallbacks.items():
+        path = ("delivery", "fallbacks", name)
+        for wanted in (name, other):
+            if wanted not in settings.notifiers:
+                document.complain(path, f"there is no destination {wanted}; {nearest(wanted, list(settings.notifiers))}")
+        if other in fallbacks:
+            document.complain(path, f"{other} has a fallback of its own; name one that has none")
+    if document.problems:
+        raise ConfigError(document.problems)
 
 
 def _settings(file: File, environment: Mapping[str, str]) -> Settings:
