@@ -1,68 +1,126 @@
-"""One rule on one series: budgets in place of thresholds, and what a finding says of the score."""
+"""One rule on one series: when a score becomes a finding, and when it ceases to be one."""
 
 from __future__ import annotations
 
-import random
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pytest
 
-from detectors import AboveLimit, Default, Ewma
-from sentinel.model import Severity
-from sentinel.pipeline.settings import Rule, default_rules
+from detectors.limits import AboveLimit
+from sentinel.model import Finding, Severity
+from sentinel.pipeline.settings import Level, Rule
 from sentinel.pipeline.watch import Watch
 
-START = 1_764_000_000.0
-DAY = 86400.0
+
+@dataclass
+class Remembering:
+    """Scores a value as it is, and remembers what it learnt."""
+
+    learnt: list[float] = field(default_factory=list)
+
+    def score(self, t: float, x: float) -> float | None:
+        return None if x < 0 else x
+
+    def learn(self, t: float, x: float) -> None:
+        self.learnt.append(x)
 
 
-def fed(rule: Rule, values: int, interval: float = 60.0) -> Watch:
-    """A watch that has seen ordinary values: 20 with deviation 2."""
-    noise, watch = random.Random(1), Watch(rule, "redis-a", ())
-    for i in range(values):
-        watch.feed(START + interval * i, noise.gauss(20.0, 2.0))
-    return watch
+def rule(**changes: Any) -> Rule:
+    made = {"threshold": 10.0, "for_": 20.0, "keep_firing_for": 30.0, "detector": Remembering, **changes}
+    return Rule("mine", "calls", **made)
 
 
-@pytest.mark.parametrize("detector", [Default, Ewma])
-def test_a_budget_finds_a_spike_at_once_and_lets_it_go(detector: type) -> None:
-    watch = fed(Rule("unusual", "m", partial(detector), false_alarms=7 * DAY), 1500)
-    if watch.finding is not None:
-        pytest.fail(f"quiet noise fires: {watch.finding.summary}")
-    found = watch.feed(START + 60.0 * 1500, 200.0)
-    assert found is not None
-    assert found.firing
-    ends = [watch.feed(START + 60.0 * (1501 + i), 20.0) for i in range(10)]
-    assert [one.firing for one in ends if one is not None] == [False]
+def fed(watch: Watch, *values: float, start: float = 0.0) -> list[tuple[float, bool, Severity]]:
+    """Values ten seconds apart; gives when what began or ended."""
+    found = [(start + 10 * number, watch.feed(start + 10 * number, value)) for number, value in enumerate(values)]
+    return [(time, finding.firing, finding.severity) for time, finding in found if finding is not None]
 
 
-def test_a_finding_says_what_was_expected_before_the_value_was_learnt() -> None:
-    watch = fed(Rule("unusual", "m", partial(Default), false_alarms=7 * DAY), 1500)
-    found = watch.feed(START + 60.0 * 1500, 200.0)
-    assert found is not None
-    (evidence,) = found.evidence
-    assert evidence.value == 200.0
-    low, high = (float(end) for end in evidence.expected.split(" to "))
-    assert 0.0 < low < 16.0 < 24.0 < high < 40.0
-    assert found.since == START + 60.0 * 1500
+INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
 
-def test_a_calibrated_finding_says_how_well_its_threshold_is_known() -> None:
-    watch = fed(Rule("unusual", "m", partial(Ewma), false_alarms=7 * DAY), 1500)
-    found = watch.feed(START + 60.0 * 1500, 200.0)
-    assert found is not None
-    assert [evidence.name for evidence in found.evidence] == ["m, by its average", "score before calibration"]
-    assert "90 %" in found.evidence[1].expected
-    assert "alarms in 1.0 days" in found.evidence[1].expected
+def test_it_fires_when_the_score_has_stayed_at_the_threshold_for_long_enough() -> None:
+    assert fed(Watch(rule(), "a", ()), 9, 10, 10, 10, 10) == [(30, True, INFO)]
 
 
-def test_a_limit_says_on_which_side_the_ordinary_lies() -> None:
-    watch = Watch(Rule("full", "m", partial(AboveLimit, limit=100.0), for_=0.0), "redis-a", ())
-    found = watch.feed(START, 150.0)
-    assert found is not None
-    assert [evidence.expected for evidence in found.evidence] == ["below 100"]
+def test_a_dip_below_begins_the_wait_anew() -> None:
+    assert fed(Watch(rule(), "a", ()), 10, 10, 9, 10, 10) == []
 
 
-def test_the_default_rules_inform_and_never_page() -> None:
-    assert {rule.severity for rule in default_rules()} == {Severity.INFO}
-    assert all(rule.false_alarms == 7 * DAY and rule.levels == () for rule in default_rules())
+def test_it_ends_when_the_score_has_stayed_below_for_long_enough() -> None:
+    watch = Watch(rule(), "a", ())
+    assert fed(watch, 10, 10, 10, 9, 9, 9, 9) == [(20, True, INFO), (60, False, INFO)]
+    assert watch.finding is None
+
+
+def test_a_relapse_keeps_it_firing() -> None:
+    assert fed(Watch(rule(), "a", ()), 10, 10, 10, 9, 9, 9, 10, 9, 9, 9) == [(20, True, INFO)]
+
+
+def test_no_score_counts_as_below() -> None:
+    assert fed(Watch(rule(), "a", ()), 10, 10, 10, -1, -1, -1, -1) == [(20, True, INFO), (60, False, INFO)]
+
+
+def test_with_an_exit_the_score_must_fall_further_to_end_it() -> None:
+    watch = Watch(rule(exit=5.0), "a", ())
+    assert fed(watch, 10, 10, 10, 6, 6, 6, 6, 6) == [(20, True, INFO)]
+    assert fed(watch, 4, 4, 4, 4, start=80.0) == [(110, False, INFO)]
+
+
+def test_each_level_has_a_threshold_and_an_exit_of_its_own() -> None:
+    levels = (Level(WARNING, 20.0, exit=15.0), Level(CRITICAL, 30.0))
+    watch = Watch(rule(for_=0.0, keep_firing_for=0.0, levels=levels), "a", ())
+    assert fed(watch, 5, 12, 25, 35, 25, 16, 14, 5) == [
+        (10, True, INFO),
+        (20, True, WARNING),
+        (30, True, CRITICAL),
+        (40, True, WARNING),
+        (60, True, INFO),
+        (70, False, INFO),
+    ]
+
+
+def test_the_finding_says_the_threshold_of_the_level_that_fires() -> None:
+    watch = Watch(rule(for_=0.0, levels=(Level(CRITICAL, 30.0),)), "a", (("queue", "mail"),))
+    found = watch.feed(0.0, 31.0)
+    assert isinstance(found, Finding)
+    assert (found.source, found.subject, found.threshold, found.score) == ("mine", "queue=mail", 30.0, 31.0)
+    assert found.summary == "calls is 31: score 31, threshold 30"
+
+
+def learnt(watch: Watch) -> list[float]:
+    detector = watch._detector
+    assert isinstance(detector, Remembering)
+    return detector.learnt
+
+
+def test_what_is_strange_is_not_learnt() -> None:
+    watch = Watch(rule(), "a", ())
+    fed(watch, 1, 10, 11, 2)
+    assert learnt(watch) == [1, 2]
+
+
+def test_what_is_strange_is_learnt_where_the_rule_says_so() -> None:
+    watch = Watch(rule(learn="always"), "a", ())
+    fed(watch, 1, 10, 11, 2)
+    assert learnt(watch) == [1, 10, 11, 2]
+
+
+def test_a_level_that_stays_is_learnt_after_a_while() -> None:
+    watch = Watch(rule(adopt_after=20.0), "a", ())
+    fed(watch, 1, 10, 11, 12, 13)
+    assert learnt(watch) == [1, 12, 13]
+
+
+def test_an_exit_above_its_threshold_is_refused() -> None:
+    with pytest.raises(ValueError, match="exit must not be above its threshold 10, got 11"):
+        rule(exit=11.0)
+    with pytest.raises(ValueError, match="exit must not be above its threshold 30, got 31"):
+        rule(levels=(Level(CRITICAL, 30.0, exit=31.0),))
+
+
+def test_a_limit_is_a_detector_too() -> None:
+    watch = Watch(rule(detector=partial(AboveLimit, limit=100.0), threshold=1.0), "a", ())
+    assert fed(watch, 99, 100, 100, 100) == [(30, True, INFO)]
