@@ -14,7 +14,7 @@ from sentinel.samplers import BY_NAME
 from sentinel.samplers.acl import acl_line
 from sentinel.samplers.heartbeats import HashHeartbeat, KeyHeartbeat, ZsetHeartbeat
 from sentinel.samplers.probe import ProbeSettings
-from sentinel.samplers.queues import ListQueue, StreamQueue, ZsetQueue
+from sentinel.samplers.queues import Discovery, ListQueue, StreamQueue, ZsetQueue
 from sentinel.samplers.target import Target, TargetSettings
 from tests.servers import SERVERS, client, server
 
@@ -103,11 +103,11 @@ def test_a_sampler_is_known_by_its_name(sampler: type) -> None:
     assert sampler.commands  # type: ignore[attr-defined]
 
 
-def test_no_sampler_uses_keys_or_scan() -> None:
-    sources = Path(sentinel.samplers.__file__).parent.rglob("*.py")
-    text = "\n".join(path.read_text() for path in sources)
-    assert '"KEYS"' not in text
-    assert '"SCAN"' not in text
+def test_no_sampler_uses_keys_and_only_the_scanner_that_must_be_asked_for_scans() -> None:
+    sources = {path.name: path.read_text() for path in Path(sentinel.samplers.__file__).parent.rglob("*.py")}
+    assert not [name for name, text in sources.items() if '"KEYS"' in text]
+    assert [name for name, text in sources.items() if '"SCAN"' in text] == ["scanning.py"]
+    assert not Discovery().scan
 
 
 def test_old_servers_cannot_open_a_key_for_reading_alone() -> None:

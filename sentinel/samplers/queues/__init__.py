@@ -30,6 +30,7 @@ from sentinel.samplers.queues.listener import Listener
 from sentinel.samplers.queues.lists import ListQueue
 from sentinel.samplers.queues.resque import Resque
 from sentinel.samplers.queues.rq import Rq
+from sentinel.samplers.queues.scanning import Scanner
 from sentinel.samplers.queues.sidekiq import Sidekiq
 from sentinel.samplers.queues.streams import StreamQueue, Taskiq
 from sentinel.samplers.queues.zsets import ZsetQueue
@@ -61,6 +62,7 @@ _NAMED_ONLY = frozenset({"list", "zset", "stream"})
 _DATABASES = 16
 _REFUSED_FOR: Seconds = 600.0
 _TOLD = 10
+_OFF = "{enabled: false}"
 _DATABASE = re.compile(rb"^db(\d{1,5}):", re.MULTILINE)
 
 T = TypeVar("T")
@@ -79,6 +81,8 @@ class Discovery:
     """Databases to look in; none: all that hold keys, the first sixteen."""
     queues: int = 1000
     """Most that are followed; the others are left out, and that is said."""
+    scan: bool = False
+    """Look at the names of all keys, too, with SCAN: up to 5,000 a poll, all of them once a day."""
 
     def __post_init__(self) -> None:
         known = [name for name in BY_NAME if name not in _NAMED_ONLY]
@@ -100,7 +104,7 @@ class _Followed:
     """In YAML, not found."""
     follower: Follower = field(init=False)
     refused: tuple[float, str] | None = None
-    """When it was not permitted to look, and what was said."""
+    """When it was not permitted to look, or a key of that name is something else, and what was said."""
     told: bool = False
     """Whether there was anything at the last reading, such as a worker that is gone now."""
 
@@ -113,7 +117,7 @@ class _Followed:
         return self.named or self.told or bool(self.follower.queues) or self.follower.workers > 0
 
     def may_look(self, now: float) -> bool:
-        """Not while it was refused a short time ago: each refusal is an entry in the server's ACL log."""
+        """Not while it was refused a short time ago: each refusal is an entry in the server's logs and counters."""
         return self.refused is None or not 0 <= now - self.refused[0] < _REFUSED_FOR
 
     def discovering(self, sight: Sight) -> Asking[None]:
@@ -125,8 +129,9 @@ class _Followed:
                 replies = yield asking.send(replies)  # type: ignore[arg-type]
             except StopIteration:
                 return
-            refused = next((reply for reply in replies if isinstance(reply, NoPermissionError)), None)
-            self.refused = (sight.now, str(refused)) if refused else self.refused
+            for reply in replies:
+                if isinstance(reply, NoPermissionError) or "WRONGTYPE" in str(reply):
+                    self.refused = sight.now, str(reply)
 
 
 class Queues:
@@ -157,6 +162,9 @@ class Queues:
         self._offset: float | None = None
         """Of the server's clock from ours."""
         self._looked: float | None = None
+        self._shut: tuple[float, str] | None = None
+        """When the server refused even to tell the time, and how it said so."""
+        self._scanners: dict[int, Scanner] = {}
         self._left_out = 0
         self.trouble = ""
         """What the last sample had to leave out, and why; empty when all could be read."""
@@ -168,7 +176,9 @@ class Queues:
     def commands(self) -> tuple[str, ...]:
         """What these queues need, and no more."""
         needed = {need for each in self._all for need in each.queue.needs}
-        return tuple(sorted(needed | {"time"} | ({"info"} if self._discovery else set())))
+        needed |= {"info"} if self._discovery else set()
+        needed |= {"scan"} if self._discovery and self._discovery.scan else set()
+        return tuple(sorted(needed | {"time"}))
 
     @property
     def keys(self) -> list[str]:
@@ -187,9 +197,10 @@ class Queues:
         Raises:
             SamplerError: nothing could be read.
         """
-        if self._offset is None:
-            self._set_clock((await reader.ask(("TIME",)))[0], now)
-        errors = await self._discover(reader, now) if self._due(now) else []
+        if not await self._open(reader, now):
+            return []
+        errors = await self._scan(reader, now)
+        errors += await self._discover(reader, now) if self._due(now) else []
         heard = await self._hear(errors)
         samples: list[Sample] = []
         for db, followed in self._by_database(each for each in self._all if each.lives):
@@ -212,6 +223,21 @@ class Queues:
             await self._listener.close()
 
     # Asking
+
+    async def _open(self, reader: Reader, now: float) -> bool:
+        """Whether there is anything to be had: a server that does not even tell its time is left alone for a while.
+
+        Where queues are named that is a failure; else it may well be meant so, and is only said.
+        """
+        if self._offset is None and (self._shut is None or not 0 <= now - self._shut[0] < _REFUSED_FOR):
+            (reply,) = await reader.ask(("TIME",))
+            shut = isinstance(reply, NoPermissionError) and not any(each.named for each in self._all)
+            self._shut = (now, str(reply)) if shut else None
+            if not self._shut:
+                self._set_clock(reply, now)
+        if self._shut:
+            self.trouble = f"job systems are not looked for ({self._shut[1]}); allow it, or say `discover: {_OFF}`"
+        return self._shut is None
 
     async def _together(
         self, reader: Reader, db: int, now: float, askings: Sequence[Asking[T]]
@@ -247,6 +273,7 @@ class Queues:
             clients=[client for client in self._vitals.clients if client.db == db],
             listed=None if listed is None else listed + offset,
             heard=[message for message in heard if message[0].startswith(f"/{db}.")],
+            scanned=self._scanners[db].names if db in self._scanners else (),
             room=room or Room(0),
         )
 
@@ -260,6 +287,17 @@ class Queues:
             return []
 
     # Finding
+
+    async def _scan(self, reader: Reader, now: float) -> list[SamplerError]:
+        """Go on with the names of all keys, where that was asked for."""
+        errors: list[SamplerError] = []
+        for scanner in self._scanners.values():
+            try:
+                if await scanner.go_on(reader, now):
+                    self._looked = None
+            except SamplerError as error:
+                errors.append(error)
+        return errors
 
     def _due(self, now: float) -> bool:
         interval = self._discovery.interval if self._discovery else Discovery.interval
@@ -289,6 +327,9 @@ class Queues:
         if not self._discovery:
             return
         self._all = [each for each in self._all if each.lives or each.db in dbs]
+        if self._discovery.scan:
+            telling = re.compile("|".join(pattern for kind in BY_NAME if (pattern := BY_NAME[kind].telling)))
+            self._scanners = {db: self._scanners.get(db) or Scanner(db, telling) for db in dbs}
         there = {(each.kind, each.db) for each in self._all}
         kinds = self._discovery.systems or [kind for kind in BY_NAME if kind not in _NAMED_ONLY]
         missing = [(kind, db) for db in dbs for kind in kinds if (kind, db) not in there]
@@ -318,7 +359,7 @@ class Queues:
             yield sample("discovered_workers", now, sum(each.workers for each in own), system=kind)
 
     def _refusals(self) -> list[str]:
-        refused = [each for each in self._all if each.refused]
+        refused = [each for each in self._all if each.refused and "WRONGTYPE" not in each.refused[1]]
         if not refused:
             return []
         kinds, why = _listed({each.kind for each in refused}), (refused[0].refused or (0, ""))[1]

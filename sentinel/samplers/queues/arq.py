@@ -32,6 +32,7 @@ class Arq:
 
     offers: ClassVar[Offers] = Offers(failures="estimate", progress="estimate", heartbeat="estimate")
     needs: ClassVar[tuple[str, ...]] = ("zcard", "zcount", "zrange", "exists", "get")
+    telling: ClassVar[str] = ""
 
     db: int | None = None
     """Where it is; without it, the target's own."""

@@ -41,6 +41,7 @@ class Asynq:
     """Queues and servers of asynq in one database."""
 
     offers: ClassVar[Offers] = Offers()
+    telling: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = (
         "smembers",
         "zrange",

@@ -151,6 +151,8 @@ class Queue(Protocol):
     offers: ClassVar[Offers]
     needs: ClassVar[tuple[str, ...]]
     """ACL names of the commands that it uses."""
+    telling: ClassVar[str]
+    """What the whole name of a key looks like that tells of a queue, for a scan; empty if none does."""
 
     @property
     def db(self) -> int | None:

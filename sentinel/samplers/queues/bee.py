@@ -39,6 +39,7 @@ class Bee:
     """Queues of Bee-Queue in one database."""
 
     offers: ClassVar[Offers] = Offers(heartbeat="no")
+    telling: ClassVar[str] = r".+:id"
     needs: ClassVar[tuple[str, ...]] = (
         "pubsub|channels",
         "exists",

@@ -55,6 +55,7 @@ class BullMq:
     """Queues and workers of BullMQ in one database."""
 
     offers: ClassVar[Offers] = Offers(in_flight="yes", heartbeat="estimate")
+    telling: ClassVar[str] = r".+:meta"
     needs: ClassVar[tuple[str, ...]] = (
         "exists",
         "pubsub|channels",
@@ -85,6 +86,7 @@ class Bull:
     """Queues and workers of Bull in one database."""
 
     offers: ClassVar[Offers] = Offers(heartbeat="estimate")
+    telling: ClassVar[str] = r".+:id"
     needs: ClassVar[tuple[str, ...]] = (
         "exists",
         "pubsub|channels",

@@ -42,6 +42,7 @@ class Celery:
 
     offers: ClassVar[Offers] = Offers(eligible="estimate", age="estimate", failures="no")
     needs: ClassVar[tuple[str, ...]] = ("scard", "smembers", "hlen", "zcount", "llen", "lindex", "psubscribe")
+    telling: ClassVar[str] = r".*_kombu\.binding\..+"
 
     db: int | None = None
     """Where it is; without it, the target's own."""

@@ -48,6 +48,7 @@ class Dramatiq:
 
     offers: ClassVar[Offers] = Offers(progress="no")
     needs: ClassVar[tuple[str, ...]] = ("exists", "llen", "hlen", "lindex", "zcount", "zrange", "scard", "hget")
+    telling: ClassVar[str] = r"[^:]+:.+\.msgs"
 
     db: int | None = None
     """Where it is; without it, the target's own."""

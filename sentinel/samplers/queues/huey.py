@@ -29,6 +29,7 @@ class Huey:
 
     offers: ClassVar[Offers] = Offers(age="estimate", in_flight="no", failures="no", progress="no", heartbeat="no")
     needs: ClassVar[tuple[str, ...]] = ("type", "llen", "lindex", "zcard", "zrange", "zcount")
+    telling: ClassVar[str] = r"huey\.redis\..+"
 
     db: int | None = None
     """Where it is; without it, the target's own."""

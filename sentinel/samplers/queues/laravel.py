@@ -48,6 +48,7 @@ class Laravel:
 
     offers: ClassVar[Offers] = Offers(age="estimate", failures="estimate", progress="estimate")
     needs: ClassVar[tuple[str, ...]] = ("zrange", "exists", "hget", "llen", "lindex", "zcard", "zcount")
+    telling: ClassVar[str] = ""
 
     db: int | None = None
     """Where it is; without it, the target's own."""

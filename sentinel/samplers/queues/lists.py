@@ -22,6 +22,7 @@ class ListQueue:
 
     offers: ClassVar[Offers] = Offers("yes", "no", "estimate", "no", "no", "no", "no")
     needs: ClassVar[tuple[str, ...]] = ("llen", "lindex")
+    telling: ClassVar[str] = ""
 
     key: str
     name: str = ""

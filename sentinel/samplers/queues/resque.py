@@ -28,6 +28,7 @@ class Resque:
 
     offers: ClassVar[Offers] = Offers(age="estimate")
     needs: ClassVar[tuple[str, ...]] = ("smembers", "get", "hgetall", "exists", "llen", "lindex")
+    telling: ClassVar[str] = ""
 
     db: int | None = None
     """Where it is; without it, the target's own."""

@@ -54,6 +54,7 @@ class Rq:
     """Queues and workers of RQ in one database."""
 
     offers: ClassVar[Offers] = Offers()
+    telling: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = (
         "smembers",
         "exists",

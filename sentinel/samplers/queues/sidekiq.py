@@ -47,6 +47,7 @@ class Sidekiq:
 
     offers: ClassVar[Offers] = Offers()
     needs: ClassVar[tuple[str, ...]] = ("smembers", "exists", "llen", "lindex", "zcard", "zcount", "get", "hmget")
+    telling: ClassVar[str] = ""
 
     db: int | None = None
     """Where it is; without it, the target's own."""

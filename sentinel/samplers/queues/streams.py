@@ -34,6 +34,7 @@ class StreamQueue:
 
     offers: ClassVar[Offers] = Offers(failures="no", heartbeat="estimate")
     needs: ClassVar[tuple[str, ...]] = ("xlen", "xinfo|groups", "xinfo|consumers", "xrange")
+    telling: ClassVar[str] = ""
 
     key: str
     group: str
@@ -55,6 +56,7 @@ class Taskiq:
 
     offers: ClassVar[Offers] = Offers(failures="no", heartbeat="estimate")
     needs: ClassVar[tuple[str, ...]] = ("type", "xlen", "xinfo|groups", "xinfo|consumers", "xrange")
+    telling: ClassVar[str] = ""
 
     db: int | None = None
     """Where it is; without it, the target's own."""

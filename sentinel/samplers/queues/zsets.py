@@ -21,6 +21,7 @@ class ZsetQueue:
 
     offers: ClassVar[Offers] = Offers("yes", "yes", "yes", "no", "no", "no", "no")
     needs: ClassVar[tuple[str, ...]] = ("zcard", "zcount", "zrange")
+    telling: ClassVar[str] = ""
 
     key: str
     name: str = ""
