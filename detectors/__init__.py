@@ -22,11 +22,17 @@ from detectors.base import LARGEST, Detector, Explains, Explanation, Seconds
 from detectors.calibrated import Bound, Calibrated, within_budget
 from detectors.changepoint import Cusum, PageHinkley
 from detectors.default import Default
+from detectors.ensemble import Ensemble
 from detectors.ewma import Ewma
+from detectors.holt import Holt, HoltWinters
 from detectors.limits import AboveLimit, BelowLimit, OutsideBand
+from detectors.quantiles import Quantiles
+from detectors.ramps import SlopeGlr
 from detectors.robust import Robust
+from detectors.spot import Spot
 from detectors.streaming import River, RiverMissingError
 from detectors.trend import Trend
+from detectors.vectors import RsHash
 
 __all__ = [
     "BY_NAME",
@@ -38,16 +44,23 @@ __all__ = [
     "Cusum",
     "Default",
     "Detector",
+    "Ensemble",
     "Ewma",
     "Explains",
     "Explanation",
+    "Holt",
+    "HoltWinters",
     "OutsideBand",
     "PageHinkley",
     "PhiAccrual",
+    "Quantiles",
     "River",
     "RiverMissingError",
     "Robust",
+    "RsHash",
     "Seconds",
+    "SlopeGlr",
+    "Spot",
     "Trend",
     "default",
     "within_budget",
@@ -60,9 +73,14 @@ BY_NAME: Final[Mapping[str, type[Detector]]] = MappingProxyType(
         "band": OutsideBand,
         "ewma": Ewma,
         "robust": Robust,
+        "quantiles": Quantiles,
+        "holt": Holt,
+        "holt_winters": HoltWinters,
+        "spot": Spot,
         "trend": Trend,
         "cusum": Cusum,
         "page_hinkley": PageHinkley,
+        "slope": SlopeGlr,
         "arrivals": PhiAccrual,
         "river": River,
         "default": Default,

@@ -5,9 +5,17 @@ Knows nothing of labels, Redis, clocks, asyncio or files, and must not. Time com
 
 from __future__ import annotations
 
-from typing import Annotated, Final, NamedTuple, Protocol, runtime_checkable
+from array import array
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["LARGEST", "Detector", "Explains", "Explanation", "Seconds"]
+__all__ = ["LARGEST", "Counts", "Detector", "Explains", "Explanation", "Numbers", "Seconds"]
+
+if TYPE_CHECKING:
+    Numbers = array[float]
+    Counts = array[int]
+else:
+    # Settings are read from the hints of a dataclass, and an array cannot be subscripted while the program runs.
+    Numbers = Counts = array
 
 Seconds = Annotated[float, "seconds"]
 """A duration. A field of this type may be written `10m` in YAML and is shortened by `time_scale`."""

@@ -13,12 +13,25 @@ from detectors.base import Seconds
 
 __all__ = ["START", "Extremes"]
 
+
+def _exponential_excess(s: float) -> float:
+    """exp(s) * E1(s) by its continued fraction: the mean of ln(v / s) for v beyond s under exp(-v).
+
+    >>> round(_exponential_excess(1.0), 4), round(_exponential_excess(3.0), 4)  # e * 0.21938, e^3 * 0.01305
+    (0.5963, 0.2621)
+    """
+    below = 0.0
+    for n in range(200, 0, -1):
+        below = n * n / (s + 2 * n + 1 - below)
+    return 1.0 / (s + 1.0 - below)
+
+
 _SHARE: Final = 0.04
 """Share of sizes that lie beyond the tracked quantile, where the tail begins."""
 START: Final = -math.log(_SHARE)
 """Surprise at that quantile, in nats."""
-_TAIL: Final = 0.24739
-"""Mean log excess over the quantile of a Weibull tail of shape 1: exp(s) * E1(s) at s = -ln 0.04."""
+_TAIL: Final = _exponential_excess(START)
+"""Mean log excess over the quantile of a Weibull tail of shape 1."""
 _PACE: Final = 0.02
 """Step of the tracked quantile, in logs: it follows changes within 1 / _PACE exceedances and wanders by _PACE."""
 _TAIL_PACE: Final = 0.01

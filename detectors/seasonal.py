@@ -10,6 +10,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
+from detectors.base import Counts, Numbers
+
 __all__ = ["DAY", "DayPeaks", "DayProfile"]
 
 DAY: Final = 86400.0
@@ -37,8 +39,8 @@ class DayProfile:
 
     slots: int = 96
     weight: float = 0.3
-    _means: array[float] = field(init=False, repr=False)
-    _days: array[int] = field(init=False, repr=False)
+    _means: Numbers = field(init=False, repr=False)
+    _days: Counts = field(init=False, repr=False)
     _slot: int = field(default=-1, init=False, repr=False)
     _sum: float = field(default=0.0, init=False, repr=False)
     _count: int = field(default=0, init=False, repr=False)
@@ -101,8 +103,8 @@ class DayPeaks:
 
     slots: int = 96
     keep: float = 0.8
-    _former: array[float] = field(init=False, repr=False)
-    _seen: array[float] = field(init=False, repr=False)
+    _former: Numbers = field(init=False, repr=False)
+    _seen: Numbers = field(init=False, repr=False)
     _slot: int = field(default=-1, init=False, repr=False)
     _peak: float = field(default=0.0, init=False, repr=False)
     _time: float = field(default=-math.inf, init=False, repr=False)
