@@ -140,7 +140,7 @@ def _key(secret: Secret) -> bytes:
 def _event(notification: Notification, incident: dict[str, Any], alerts: list[dict[str, Any]]) -> bytes:
     known = notification.incident
     document = {
-        "type": _TYPES.get(notification.reason, f"incident.{notification.reason.value}"),
+        "type": _type(notification),
         "timestamp": rfc3339(notification.time),
         "schema": 1,
         "data": {
@@ -261,6 +261,12 @@ def _reason(notification: Notification) -> str:
             return "changed"
         case _:
             return "severity_changed"
+
+
+def _type(notification: Notification) -> str:
+    if notification.incident.cause == "sentinel_test":
+        return "test.ping"
+    return _TYPES.get(notification.reason, f"incident.{notification.reason.value}")
 
 
 def _instance(dedup_key: str) -> str:

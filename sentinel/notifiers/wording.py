@@ -54,6 +54,7 @@ TITLES = {
     "stall": "Queue stalled",
     "lost_workers": "Workers lost",
     "digest": "What would have been told",
+    "sentinel_test": "Test message",
 }
 """What each cause is called; a name that is not here is spelled out."""
 
