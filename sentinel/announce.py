@@ -9,7 +9,7 @@ import logging
 
 from sentinel.logs import log
 from sentinel.metrics import Metrics
-from sentinel.model import Finding, Incident, Notification, Reason
+from sentinel.model import Event, Finding, Incident, Notification, Reason
 from sentinel.pipeline import Step
 
 __all__ = ["announce"]
@@ -26,6 +26,8 @@ def announce(step: Step, metrics: Metrics) -> None:
     for incident in step.incidents:
         if incident.sequence == 1:
             _opened(incident, metrics)
+    for event in step.events:
+        _history(event)
     for notification in step.notifications:
         _notifying(notification)
 
@@ -40,6 +42,16 @@ def _opened(incident: Incident, metrics: Metrics) -> None:
     metrics.incidents_opened.labels(cause=incident.cause, severity=severity).inc()
     fields = {"target": incident.target, "cause": incident.cause, "severity": severity, "ref": incident.ref}
     log(_logger, logging.INFO, "Incident opened", **fields)
+
+
+def _history(event: Event) -> None:
+    """What is not told, and what people do; all else has a line of its own."""
+    if event.kind in ("held", "not told"):
+        log(_logger, logging.INFO, "Not told", ref="SNT-" + event.incident[-6:], why=event.text)
+    elif event.by:
+        fields = {"by": event.by, "did": event.kind, "text": event.text}
+        of = {"ref": "SNT-" + event.incident[-6:]} if event.incident else {}
+        log(_logger, logging.INFO, "Somebody acted", **of, **fields)
 
 
 def _notifying(notification: Notification) -> None:

@@ -26,7 +26,7 @@ class WebSettings:
     """Where `/metrics`, `/healthz` and `/readyz` are served."""
 
     listen: str = "127.0.0.1:9750"
-    """`host:port`, or `off`. Whoever reaches it may read; beyond loopback nobody may change anything without `token`."""
+    """`host:port`, or `off`. Whoever reaches it may read; beyond loopback only the `token` lets change something."""
     token: Secret | None = None
     """What must be sent as `Authorization: Bearer …` to change something: acknowledge, silence, mark a deploy."""
     hosts: tuple[str, ...] = ()

@@ -36,7 +36,11 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield f"rules:{'' if pipeline.rules else ' none'}"
     yield from map(_rule, pipeline.rules)
     yield from _cost(pipeline.rules, len(settings.targets))
-    yield "told:"
+    for window in pipeline.maintenance:
+        targets = ", ".join(window.targets) or "all targets"
+        labels = "".join(f", {name}={value}" for name, value in window.labels.items())
+        yield f"maintenance {window.name}: {window.start} {window.timezone}, {words(window.lasts)}, {targets}{labels}"
+    yield "told:" if not pipeline.shadow else "told: nobody, in shadow mode; a digest says what would have been told"
     for destination in pipeline.destinations:
         yield from _told(destination, pipeline.routes)
 
@@ -88,15 +92,20 @@ def _cost(rules: tuple[Rule, ...], targets: int) -> Iterator[str]:
 
 def _told(destination: Destination, routes: tuple[Route, ...]) -> Iterator[str]:
     own = [route for route in routes if route.receiver == destination.receiver]
-    if not own:
+    steps = [(route, step) for route in routes for step in route.escalate if step.to == destination.receiver]
+    for route, step in steps:
+        yield f"  {destination.name}: {words(step.after)} after {route.receiver}, unless somebody acknowledges"
+    if not own and not steps:
         yield f"  {destination.name}: nothing, no route names the receiver {destination.receiver}"
     for route in own:
         severity = max(destination.min_severity, route.min_severity).name.lower()
         causes = ", ".join(route.causes) or "everything"
-        targets = ", ".join(route.targets) or "all targets"
+        labels = "".join(f", {name}={value}" for name, value in route.labels.items())
+        targets = (", ".join(route.targets) or "all targets") + labels
+        shadow = ", in shadow mode" if route.shadow else ""
         reminded = route.repeat_interval and Reason.REPEATED in destination.reasons
         again = f"again every {words(route.repeat_interval)}" if reminded else "without reminders"
-        yield f"  {destination.name}: {causes} on {targets}, from {severity}, {again}"
+        yield f"  {destination.name}: {causes} on {targets}, from {severity}, {again}{shadow}"
 
 
 def words(seconds: float) -> str:
