@@ -5,7 +5,7 @@ Knows crontab's five fields and time zones. Reads no clock.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -26,7 +26,7 @@ def check_schedule(name: str, cron: str, timezone: str) -> None:
     except CronSimError:
         raise ValueError(f"{name} must be as in crontab, such as `0 3 * * sun`, got {cron!r}") from None
     try:
-        ZoneInfo(timezone)
+        _zone(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"timezone must be one such as Europe/Berlin or UTC, got {timezone!r}") from None
 
@@ -37,7 +37,7 @@ def following(cron: str, timezone: str, now: float) -> float:
     >>> following("0 9 * * *", "UTC", 1764000000.0) - 1764000000.0  # from 16:00
     61200.0
     """
-    found = next(CronSim(cron, datetime.fromtimestamp(now, ZoneInfo(timezone))), None)
+    found = next(CronSim(cron, datetime.fromtimestamp(now, _zone(timezone))), None)
     return float("inf") if found is None else found.timestamp()
 
 
@@ -47,8 +47,13 @@ def span_at(cron: str, timezone: str, lasts: Seconds, now: float) -> tuple[float
     >>> span_at("30 15 * * mon", "UTC", 3600.0, 1764000000.0)
     (1763998200.0, 1764001800.0)
     """
-    moment = datetime.fromtimestamp(now + 1.0, ZoneInfo(timezone))
+    moment = datetime.fromtimestamp(now + 1.0, _zone(timezone))
     found = next(CronSim(cron, moment, reverse=True), None)
     if found is None or found.timestamp() > now or now >= found.timestamp() + lasts:
         return None
     return found.timestamp(), found.timestamp() + lasts
+
+
+def _zone(name: str) -> tzinfo:
+    """A time zone; UTC even where no time zones are installed."""
+    return UTC if name == "UTC" else ZoneInfo(name)
