@@ -8,10 +8,26 @@ from __future__ import annotations
 from sentinel.model import Labels
 from sentinel.pipeline.diagnosis.base import View
 from sentinel.pipeline.diagnosis.ledger import Growth
+from sentinel.pipeline.series import Track
 
-__all__ = ["EVIDENCE", "RISES", "UNTOUCHED", "UNUSED", "even", "example", "explained", "name_of", "size"]
+__all__ = [
+    "EVIDENCE",
+    "NOBODY",
+    "RISES",
+    "UNTOUCHED",
+    "UNUSED",
+    "even",
+    "example",
+    "explained",
+    "group_of",
+    "name_of",
+    "sizes",
+]
 
 UNUSED, UNTOUCHED = "redis_group_unused_clients", "redis_group_untouched_clients"
+Size = tuple[float, ...]
+"""Clients and sources of a group."""
+NOBODY: Size = (0.0, 1.0)
 EVIDENCE = 34.0
 """On gain²/moved: by chance once in exp(34/2) = 24 million beginnings, once a year for twenty groups that are read
 every half minute (21 million readings). For connections of which none closes it is their number."""
@@ -29,17 +45,23 @@ def even(growth: Growth, evidence: float, least: float, rises: int) -> bool:
     )
 
 
-def size(view: View, labels: Labels) -> tuple[float, ...]:
-    """Clients and sources of a group, to be remembered beside its cohort."""
-    return view.value("redis_group_clients", labels) or 0.0, view.value("redis_group_sources", labels) or 1.0
+def sizes(view: View) -> dict[str, Size]:
+    """Size of every group that the census saw in this poll, to be remembered beside its cohort."""
+    sources = {track.labels: track.raw for track in view.each("redis_group_sources")}
+    return {group_of(track): (track.raw, sources.get(track.labels, 1.0)) for track in view.each("redis_group_clients")}
 
 
-def explained(growth: Growth, now: tuple[float, ...]) -> bool:
+def group_of(track: Track) -> str:
+    """Whose series it is: the census labels its series with the group and nothing else."""
+    return track.labels[0][1]
+
+
+def explained(growth: Growth, now: Size) -> bool:
     """Replaced rather than added (a deploy), or brought by new processes as the old ones hold it (scaling).
 
     Args:
-        growth: With the `size` at its onset beside it.
-        now: The `size` now.
+        growth: With the size at its onset beside it.
+        now: The size now.
     """
     (clients, sources), (clients_then, sources_then) = now, growth.beside
     each = max(1.0, clients_then / max(1.0, sources_then))

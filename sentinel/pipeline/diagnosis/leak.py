@@ -35,14 +35,16 @@ from sentinel.model import Culprit, Eta, Evidence, Finding, Labels, Seconds, Sev
 from sentinel.pipeline.diagnosis.base import View
 from sentinel.pipeline.diagnosis.cohort import (
     EVIDENCE,
+    NOBODY,
     RISES,
     UNTOUCHED,
     UNUSED,
     even,
     example,
     explained,
+    group_of,
     name_of,
-    size,
+    sizes,
 )
 from sentinel.pipeline.diagnosis.floors import Floors
 from sentinel.pipeline.diagnosis.forecast import Background, dispersion, fill_range
@@ -110,6 +112,8 @@ class Leak:
     _ledgers: dict[Clock, dict[str, Ledger]] = field(
         default_factory=lambda: {"slow": {}, "fast": {}}, init=False, repr=False
     )
+    _sizes: dict[str, tuple[float, ...]] = field(default_factory=dict, init=False, repr=False)
+    """Clients and sources of each group in this poll."""
     _floors: dict[str, Floors] = field(default_factory=dict, init=False, repr=False)
     _traffic: Habit = field(default_factory=Habit, init=False, repr=False)
     _background: Background = field(default_factory=Background, init=False, repr=False)
@@ -120,6 +124,7 @@ class Leak:
         if view.value("redis_restarts_total"):
             self._forget_all()
         known = {finding.subject for finding in view.found.get("masked_leak", ())}
+        self._sizes = sizes(view)
         for clock in ("slow", "fast"):
             self._read(view, clock)
         self._read_floors(view)
@@ -137,15 +142,14 @@ class Leak:
     # What is remembered.
 
     def _read(self, view: View, clock: Clock) -> None:
-        ledgers, seen = self._ledgers[clock], set()
-        for track in view.each(COHORTS[clock]):
-            group = track.label("group")
-            seen.add(group)
+        ledgers, tracks = self._ledgers[clock], list(view.each(COHORTS[clock]))
+        for track in tracks:
+            group = group_of(track)
             if group not in ledgers:
                 ledgers[group] = Ledger(self.day)
-            ledgers[group].add(view.now, track.raw, size(view, track.labels))
-        if seen:
-            for group in ledgers.keys() - seen:
+            ledgers[group].add(view.now, track.raw, self._sizes.get(group, NOBODY))
+        if tracks and len(tracks) < len(ledgers):
+            for group in ledgers.keys() - set(map(group_of, tracks)):
                 del ledgers[group]
 
     def _read_floors(self, view: View) -> None:
@@ -154,7 +158,7 @@ class Leak:
         times = traffic / usual if usual else 1.0
         if not self._open:
             self._traffic.learn(view.now, traffic)
-        counts = {track.label("group"): track.raw for track in view.known("redis_group_clients", SETTLED)}
+        counts = {group_of(track): track.raw for track in view.known("redis_group_clients", SETTLED)}
         counts = counts or {UNNAMED: view.value("redis_connected_clients") or 0.0}
         for group in self._floors.keys() - counts.keys():
             del self._floors[group]
@@ -196,7 +200,7 @@ class Leak:
     def _convicts(self, view: View, group: str, clock: Clock, growth: Growth) -> bool:
         if not even(growth, growth.evidence, self.evidence, self.rises):
             return False
-        if explained(growth, size(view, (("group", group),))):
+        if explained(growth, self._sizes.get(group, NOBODY)):
             return False
         if view.now - growth.since < SETTLED and not self._alone(group, clock, growth):
             return False

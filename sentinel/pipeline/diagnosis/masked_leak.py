@@ -26,11 +26,23 @@ from typing import ClassVar
 
 from sentinel.model import Culprit, Eta, Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
-from sentinel.pipeline.diagnosis.cohort import EVIDENCE, RISES, UNUSED, even, example, explained, name_of, size
+from sentinel.pipeline.diagnosis.cohort import (
+    EVIDENCE,
+    NOBODY,
+    RISES,
+    UNUSED,
+    even,
+    example,
+    explained,
+    group_of,
+    name_of,
+    sizes,
+)
 from sentinel.pipeline.diagnosis.forecast import dispersion, fill_range
 from sentinel.pipeline.diagnosis.ledger import Growth, Ledger
 from sentinel.pipeline.diagnosis.levels import Ladder
 from sentinel.pipeline.diagnosis.words import clock_time, count, pace, span
+from sentinel.pipeline.series import Track
 
 __all__ = ["MaskedLeak"]
 
@@ -109,14 +121,16 @@ class MaskedLeak:
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires from the second restart on, until it has not grown for as long as its longest tooth."""
-        for track in view.each(UNUSED):
-            group = track.label("group")
+        known, tracks = sizes(view), list(view.each(UNUSED))
+        for track in tracks:
+            group = group_of(track)
             saw = self._saws.get(group)
             if saw is None:
                 saw = self._saws[group] = _Saw(Ledger(self.memory))
-            self._take(view, saw, track.raw, track.labels)
-        for group in self._saws.keys() - {track.label("group") for track in view.known(UNUSED, self.memory)}:
-            del self._saws[group]
+            self._take(view, saw, group, track, known.get(group, NOBODY))
+        if tracks and len(tracks) < len(self._saws):
+            here = set(map(group_of, tracks))
+            self._saws = {group: saw for group, saw in self._saws.items() if group in here or saw.teeth}
         for group, saw in self._saws.items():
             if saw.found:
                 if view.now - saw.sign > OVERDUE * saw.longest:
@@ -124,21 +138,19 @@ class MaskedLeak:
                 else:
                     yield self._finding(view, group, saw)
 
-    def _take(self, view: View, saw: _Saw, level: float, labels: Labels) -> None:
-        saw.ledger.add(view.now, level, size(view, labels))
-        top = saw.top
+    def _take(self, view: View, saw: _Saw, group: str, track: Track, size: tuple[float, ...]) -> None:
+        level, top = track.raw, saw.top
+        saw.ledger.add(view.now, level, size)
         if top and level <= top.floor + REST * top.gain:
-            saw.taken_away(view.now, level, size(view, labels))
+            saw.taken_away(view.now, level, size)
         elif saw.ledger.rose == view.now and (top is None or level > top.floor + top.gain):
             growth = saw.ledger.onward(top) if top else saw.ledger.growth()
-            if growth and (top or self._convicts(view, growth, labels)):
+            if growth and (top or self._convicts(growth, size)):
                 saw.top, saw.sign = growth, view.now
-                newest = example(view, UNUSED, dict(labels)["group"])
-                saw.examples = saw.examples or ((newest,) if newest else ())
+                saw.examples = saw.examples or ((track.exemplar,) if track.exemplar else ())
 
-    def _convicts(self, view: View, growth: Growth, labels: Labels) -> bool:
-        sure = even(growth, growth.evidence, self.evidence, self.rises)
-        return sure and not explained(growth, size(view, labels))
+    def _convicts(self, growth: Growth, size: tuple[float, ...]) -> bool:
+        return even(growth, growth.evidence, self.evidence, self.rises) and not explained(growth, size)
 
     def _eta(self, view: View, saw: _Saw) -> Eta | None:
         """When the room is used up if nobody restarts anything, from the pace of all teeth."""

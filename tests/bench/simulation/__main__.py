@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=1, help="how many seeds")
     parser.add_argument("--only", default="", help="troubles whose name contains this, and no populations")
     parser.add_argument("--quiet-only", action="store_true", help="no troubles and no populations")
+    parser.add_argument("--causes", nargs="*", default=[], help="only these judge")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
     parser.add_argument("--verbose", action="store_true", help="every notification, on standard error")
     options = parser.parse_args(arguments)
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     quiet = [partial(quiet_run, seed, name, length) for seed in seeds for name, length in weeks.items()]
     troubles = [partial(troubled_run, seed, name) for seed in seeds for name in SCENARIOS if options.only in name]
     with ProcessPoolExecutor(options.jobs) as pool:
-        told = partial(_played, verbose=options.verbose)
+        told = partial(_played, causes=options.causes, verbose=options.verbose)
         calm = list(pool.map(told, quiet))
         troubled = [] if options.quiet_only else list(pool.map(told, troubles))
     print(quiet_table(calm, troubled), event_table(troubled), eta_table(troubled), sep="\n\n")
@@ -48,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("", naming_table(name_culprits(populations())), sep="\n")
 
 
-def _played(build: Callable[[], Run], verbose: bool) -> RunScore:
+def _played(build: Callable[[], Run], causes: Sequence[str], verbose: bool) -> RunScore:
     run = build()
     began = time.perf_counter()
-    scored = play(run, PipelineJudge())
+    scored = play(run, PipelineJudge(causes))
     polls = run.seconds / run.world.plan.step
     cost = (time.perf_counter() - began) / polls * 1e6
     lines = [f"{run.name}: {polls:,.0f} polls, {cost:,.0f} us each"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sentinel.model import Notification, Poll, Reason, Severity
 from sentinel.pipeline import CAUSES, Destination, Pipeline, PipelineSettings, Route
@@ -11,12 +11,16 @@ __all__ = ["PipelineJudge"]
 
 
 class PipelineJudge:
-    """A fresh pipeline for one run."""
+    """A fresh pipeline for one run.
 
-    def __init__(self) -> None:
+    Args:
+        only: Names of the causes that judge; none: all.
+    """
+
+    def __init__(self, only: Sequence[str] = ()) -> None:
         everything = Destination("simulation", "simulation/tape", Severity.INFO, frozenset(Reason))
         settings = PipelineSettings(
-            causes={name: cause() for name, cause in CAUSES.items()},
+            causes={name: cause() for name, cause in CAUSES.items() if name in (only or CAUSES)},
             routes=(Route("simulation"),),
             destinations=(everything,),
         )
