@@ -38,6 +38,7 @@ from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
 from sentinel.pipeline.publishing import Published
 from sentinel.samplers.pushed import PushedHeartbeats
 from sentinel.samplers.target import Target
+from sentinel.self_watch import self_poll
 from sentinel.signals import Signals, Told
 from sentinel.statefile import replace
 from sentinel.store import Store, StoreError
@@ -54,8 +55,8 @@ DRAIN: Seconds = 4.0
 """How long due notifications may take at the end. A commit and a close on a locked file take 2 s each on top."""
 LOOK_AGAIN: Seconds = 60.0
 """A wall clock that is set forward makes something due before the wait for it is over: by so much at most."""
-FALL_BACK_EVERY: Seconds = 15.0
-"""From one look at destinations that are down to the next."""
+SELF_EVERY: Seconds = 15.0
+"""From one look at what does not get through, or is not saved, to the next."""
 HEARTBEATS_EVERY: Seconds = 5.0
 """From one look at the pushed heartbeats to the next."""
 DEFAULT_PORT = 9750
@@ -201,7 +202,7 @@ class _Daemon:
         """What goes on beside delivery. Targets are staggered over their interval."""
         yield self._keep_reminding()
         yield self._keep_saving()
-        yield keep_pace(FALL_BACK_EVERY, FALL_BACK_EVERY, self._tell_elsewhere, lambda missed: None)
+        yield keep_pace(SELF_EVERY, SELF_EVERY, self._look_at_itself, lambda missed: None)
         if self._tape is not None:
             yield self._keep_taping(self._tape)
         if self.manager.watchdog_interval is not None:
@@ -350,12 +351,13 @@ class _Daemon:
         self._due.set()
         self.delivery.wake()
 
-    async def _tell_elsewhere(self) -> None:
-        """What a destination that is down keeps waiting."""
-        now = self.now()
-        standings = self.delivery.standings().items()
-        down = {name: (standing.since, standing.reason) for name, standing in standings if standing.since is not None}
-        await self.commit(Step(notifications=tuple(self._fallbacks.look(self.store.outbox.rows(), down, now))))
+    async def _look_at_itself(self) -> None:
+        """Its own troubles are judged as a target's are; what a destination keeps waiting is told elsewhere."""
+        now, outbox, standings = self.now(), self.store.outbox, self.delivery.standings()
+        await self.commit(self.pipeline.feed(self_poll(now, standings, outbox, self.store.failing)))
+        found = standings.items()
+        down = {name: (standing.since, standing.reason) for name, standing in found if standing.since is not None}
+        await self.commit(Step(notifications=tuple(self._fallbacks.look(outbox.rows(), down, now))))
 
     async def _keep_reminding(self) -> None:
         """What falls due by time alone."""

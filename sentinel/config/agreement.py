@@ -13,6 +13,9 @@ from sentinel.config.errors import KeyPath, nearest
 
 __all__ = ["check_agreement"]
 
+RESERVED = ("sentinel", "heartbeats")
+"""Targets that are there by themselves: its own troubles, and heartbeats that are pushed."""
+
 
 def check_agreement(document: Document, causes: Collection[str], rules: Collection[str]) -> None:
     """Complain of names that are doubled or not there.
@@ -27,6 +30,9 @@ def check_agreement(document: Document, causes: Collection[str], rules: Collecti
     for path, rule in document.mappings("rules"):
         if rule.get("name") in causes:
             document.complain((*path, "name"), f"{rule['name']} is the name of a cause; choose another")
+    for path, target in document.mappings("targets"):
+        if target.get("name") in RESERVED:
+            document.complain((*path, "name"), f"{target['name']} is what Sentinel calls itself here; choose another")
     _check_receivers(document)
     _check_routes(document, [*causes, *(own or rules)])
 

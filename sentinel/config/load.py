@@ -34,6 +34,7 @@ from sentinel.notifiers.voice import Links, Voice
 from sentinel.pipeline.publishing import PublicPage
 from sentinel.pipeline.settings import Destination, PipelineSettings, Route
 from sentinel.samplers.pushed import TARGET as PUSHED
+from sentinel.self_watch import TARGET as SELF
 
 __all__ = ["load"]
 
@@ -97,7 +98,9 @@ def _check_fallbacks(document: Document, settings: Settings) -> None:
         path = ("delivery", "fallbacks", name)
         for wanted in (name, other):
             if wanted not in settings.notifiers:
-                document.complain(path, f"there is no destination {wanted}; {nearest(wanted, list(settings.notifiers))}")
+                document.complain(
+                    path, f"there is no destination {wanted}; {nearest(wanted, list(settings.notifiers))}"
+                )
         if other in fallbacks:
             document.complain(path, f"{other} has a fallback of its own; name one that has none")
     if document.problems:
@@ -161,7 +164,7 @@ def _pipeline(file: File, receivers: Mapping[str, tuple[Notifier, ...]]) -> Pipe
 def _targets(file: File) -> dict[str, Mapping[str, str]]:
     """Labels of all that is watched; pushed heartbeats belong to no server, and are one."""
     pushed: dict[str, Mapping[str, str]] = {PUSHED: {}} if file.pushed_heartbeats else {}
-    return {target.name: target.labels for target in file.targets} | pushed
+    return {target.name: target.labels for target in file.targets} | pushed | {SELF: {}}
 
 
 def _pages(file: File) -> Iterator[PublicPage]:

@@ -51,8 +51,13 @@ TITLES = {
     "idle_spin": "Workers spinning idle",
     "change": "Change",
     "backlog": "Queue backlog",
-    "stall": "Queue stalled",
+    "stall": "Stall",
     "lost_workers": "Workers lost",
+    "failing_jobs": "Failing jobs",
+    "missed_heartbeats": "Missed heartbeat",
+    "clock_skew": "Wrong clock",
+    "undelivered": "Alerts not delivered",
+    "unsaved": "State not saved",
     "digest": "What would have been told",
     "sentinel_test": "Test message",
 }
@@ -193,7 +198,8 @@ def title(incident: Incident) -> str:
     """
     known = TITLES.get(incident.cause)
     name = known or clean(incident.cause).replace("_", " ").replace("-", " ").strip().capitalize()
-    of = f" of {clean(incident.subject)}" if incident.subject else ""
+    joint = "to" if incident.cause == "undelivered" else "of"
+    of = f" {joint} {clean(incident.subject)}" if incident.subject else ""
     return f"{name}{of} on {clean(incident.target)}"
 
 

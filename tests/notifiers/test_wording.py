@@ -115,4 +115,4 @@ def test_what_else_a_reader_should_know_and_what_is_told_along_are_lines_of_thei
     other = leak(cause="stall", subject="encode", severity=Severity.CRITICAL)
     text = plain(tell(notification(incident=incident, related=(other,))))
     assert "Note: A deploy of 4.2 ended at 11:50. A silence of ada ended." in text
-    assert "Also: Queue stalled of encode on redis-a (critical)" in text
+    assert "Also: Stall of encode on redis-a (critical)" in text

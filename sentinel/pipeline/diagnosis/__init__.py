@@ -31,7 +31,9 @@ from sentinel.pipeline.diagnosis.memory import Memory
 from sentinel.pipeline.diagnosis.missed_heartbeats import MissedHeartbeats
 from sentinel.pipeline.diagnosis.refused import Refused
 from sentinel.pipeline.diagnosis.stall import Stall
+from sentinel.pipeline.diagnosis.undelivered import Undelivered
 from sentinel.pipeline.diagnosis.unreachable import Unreachable
+from sentinel.pipeline.diagnosis.unsaved import Unsaved
 from sentinel.pipeline.series import SeriesStore
 
 __all__ = ["BY_NAME", "Cause", "Diagnosis", "View", "windows"]
@@ -58,6 +60,8 @@ BY_NAME: dict[str, type[Any]] = {
         LostWorkers,
         ClockSkew,
         MissedHeartbeats,
+        Undelivered,
+        Unsaved,
         Change,
     )
 }
