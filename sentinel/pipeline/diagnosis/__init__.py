@@ -6,8 +6,8 @@ Knows the causes, their order, and whether a target is readable and steady. The 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sentinel.model import Finding, Poll
@@ -73,17 +73,22 @@ def windows(causes: Mapping[str, Cause]) -> frozenset[str]:
     return frozenset(metric for cause in causes.values() for metric in cause.windows)
 
 
+def _fresh(cause: Any) -> Any:
+    """A cause of the same settings that remembers nothing."""
+    return replace(cause)
+
+
 class Diagnosis:
     """The causes of one target, each with its memory.
 
     Args:
         target: Its name.
-        causes: Settings by cause name; each is copied, so that targets do not share memory.
+        causes: Settings by cause name; each is made anew, so that targets share settings and no memory.
     """
 
     def __init__(self, target: str, causes: Mapping[str, Cause]) -> None:
         self._target = target
-        self._causes = [copy.deepcopy(causes[name]) for name in BY_NAME if name in causes]
+        self._causes = [_fresh(causes[name]) for name in BY_NAME if name in causes]
         self._blind_since: float | None = None
         self._blind_reason = ""
         self._steady_since: float | None = None
