@@ -53,6 +53,8 @@ TAPE_EVERY: Seconds = 1.0
 """How often the tape goes to the disk: so much of it a SIGKILL may cost."""
 DRAIN: Seconds = 4.0
 """How long due notifications may take at the end. A commit and a close on a locked file take 2 s each on top."""
+LISTS_AT_ONCE = 4
+"""Client lists held in memory at one time, over all targets."""
 LOOK_AGAIN: Seconds = 60.0
 """A wall clock that is set forward makes something due before the wait for it is over: by so much at most."""
 SELF_EVERY: Seconds = 15.0
@@ -113,6 +115,7 @@ class _Daemon:
     _unsaved: str = ""
     _served: bool = False
     _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LISTS_AT_ONCE))
     _pushed: PushedHeartbeats = field(init=False)
     _fallbacks: Fallbacks = field(init=False)
     _pushed_file: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -243,7 +246,7 @@ class _Daemon:
                 await self._targets.pop(name).close()
         for name, settings in wanted.items():
             if name not in self._targets:
-                self._targets[name] = Target(settings)
+                self._targets[name] = Target(settings, self._desk)
 
     async def close_targets(self) -> None:
         """Give all seats back."""

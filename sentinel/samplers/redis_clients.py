@@ -104,13 +104,16 @@ class Census:
     Args:
         settings: How often and at what cost.
         vitals: What INFO said at this poll; the census leaves the client names that it saw there.
+        desk: Room for the lists of all targets together: a list is large, and a thousand at once are a gigabyte. A
+            census that finds no room is due again at the next poll.
     """
 
     name: ClassVar[str] = "census"
     commands: ClassVar[tuple[str, ...]] = ("client|list", "info")
 
-    def __init__(self, settings: CensusSettings, vitals: Vitals) -> None:
+    def __init__(self, settings: CensusSettings, vitals: Vitals, desk: asyncio.Semaphore | None = None) -> None:
         self._settings, self._vitals = settings, vitals
+        self._desk = desk or asyncio.Semaphore()
         self._grouping = Grouping()
         self._board = _Board(settings.groups)
         self._known: dict[int, str] | None = None
@@ -140,8 +143,12 @@ class Census:
         """
         if self._off and 0 <= now - self._off[0] < _RETRY_OFF:
             raise self._off[1]
-        if not self.due(now):
+        if not self.due(now) or self._desk.locked():
             return []
+        async with self._desk:
+            return await self._census(reader, now)
+
+    async def _census(self, reader: Reader, now: float) -> list[Sample]:
         text = await self._list(reader, now)
         self._listed, self._connected = now, self._vitals.connected
         tallies, living, names = await self._counted(text)

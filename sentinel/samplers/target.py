@@ -92,9 +92,13 @@ class Target:
     """A watched server: its reserved seats and its samplers.
 
     Not to be polled twice at the same time.
+
+    Args:
+        settings: What to watch, and how.
+        desk: Room for client lists, shared with other targets; without it there is always room.
     """
 
-    def __init__(self, settings: TargetSettings) -> None:
+    def __init__(self, settings: TargetSettings, desk: asyncio.Semaphore | None = None) -> None:
         self.settings = settings
         self.vitals = Vitals()
         dialer = Dialer(settings.address, settings.tls)
@@ -102,7 +106,7 @@ class Target:
         self._probe = DialProbe(settings.probe, dialer, self.vitals, settings.timeout)
         self._samplers: tuple[Sampler, ...] = (RedisInfo(settings.max_clients, self.vitals),)
         if settings.census.enabled:
-            self._samplers += (Census(settings.census, self.vitals), ClientBuffers(self.vitals))
+            self._samplers += (Census(settings.census, self.vitals, desk), ClientBuffers(self.vitals))
         self._queues: Queues | None = None
         if settings.queues or settings.discover.enabled:
             listener = Listener(dialer, settings.timeout / 2)

@@ -198,7 +198,7 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> House:
     made = House(tmp_path / "state", caplog)
-    monkeypatch.setattr(app, "Target", lambda settings: Target(made.server, settings))
+    monkeypatch.setattr(app, "Target", lambda settings, _: Target(made.server, settings))
     monkeypatch.setattr(app, "Metrics", made.measured)
     monkeypatch.setattr(app, "configure", lambda *_, **__: None)
     caplog.set_level(logging.INFO, "sentinel")

@@ -114,6 +114,14 @@ async def test_the_cohort_is_old_unused_and_idle_for_no_reason(
     assert table(samples, "unused_clients") == {"api": unused}
 
 
+async def test_a_census_that_finds_no_room_for_its_list_is_due_again_at_the_next_poll() -> None:
+    desk, lists = asyncio.Semaphore(1), Lists([row(1, "api")])
+    one = Census(CensusSettings(), Vitals(), desk)
+    async with desk:
+        assert await one.sample(lists, 0.0) == []
+    assert (lists.calls, table(await one.sample(lists, 1.0), "clients")) == (0, {"api": 1})
+
+
 async def test_births_and_deaths_are_counted_by_id_from_the_second_list_on() -> None:
     lists = Lists(
         [row(1, "api-1"), row(2, "api-2"), row(3, "cron")],
