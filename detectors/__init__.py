@@ -21,6 +21,7 @@ from detectors.arrivals import PhiAccrual
 from detectors.base import LARGEST, Detector, Explains, Explanation, Seconds
 from detectors.calibrated import Bound, Calibrated, within_budget
 from detectors.changepoint import Cusum, PageHinkley
+from detectors.columns import Columns, scores
 from detectors.default import Default
 from detectors.ensemble import Ensemble
 from detectors.ewma import Ewma
@@ -41,6 +42,7 @@ __all__ = [
     "BelowLimit",
     "Bound",
     "Calibrated",
+    "Columns",
     "Cusum",
     "Default",
     "Detector",
@@ -63,6 +65,7 @@ __all__ = [
     "Spot",
     "Trend",
     "default",
+    "scores",
     "within_budget",
 ]
 

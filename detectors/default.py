@@ -59,7 +59,6 @@ class _Look(NamedTuple):
     """All that follows from a value before anything is learnt."""
 
     score: float
-    alarm: bool
     surprise: float
     """Before habits, in nats."""
     offset: float | None
@@ -194,7 +193,7 @@ class Default:
         size2 = abs(self._sum + weights[2] * (rest - self._sum)) + 0.3 * floor
         sizes = (size0, size1, size2)
         if self._count < _SETTLE:
-            return _Look(0.0, False, 0.0, offset, y, floor, sizes, weights)
+            return _Look(0.0, 0.0, offset, y, floor, sizes, weights)
         jumped, lay, added = self._views
         surprise = max(
             jumped.surprise(size0, t, threshold),
@@ -202,18 +201,17 @@ class Default:
             added.surprise(size2, t, threshold),
         )
         if surprise <= START:
-            return _Look(surprise / (surprise + threshold), False, surprise, offset, y, floor, sizes, weights)
-        score, alarm = self._judge(t, x, surprise)
-        return _Look(score, alarm, surprise, offset, y, floor, sizes, weights)
+            return _Look(surprise / (surprise + threshold), surprise, offset, y, floor, sizes, weights)
+        return _Look(self._judge(t, x, surprise), surprise, offset, y, floor, sizes, weights)
 
-    def _judge(self, t: float, x: float, surprise: float) -> tuple[float, bool]:
-        """Score of what lies beyond a tail quantile, and whether it is an alarm: habits and rests count."""
+    def _judge(self, t: float, x: float, surprise: float) -> float:
+        """Score of what lies beyond a tail quantile: habits and rests count."""
         threshold = self._threshold
         news = self._news(t, x, surprise)
         score = news / (news + threshold)
         if self._rest.quiets(t, news, threshold):
-            return 0.5 * score, False
-        return score, news >= threshold and self._count >= _WARM_UP
+            return 0.5 * score
+        return score
 
     def _news(self, t: float, x: float, surprise: float) -> float:
         """The surprise less what the time of day brings anyway, and what has been seen before."""
