@@ -58,8 +58,8 @@ __all__ = ["Leak"]
 COHORTS = {"slow": UNUSED, "fast": UNTOUCHED}
 UNNAMED = ""
 """The group of all clients, where no group is known."""
-SETTLED = 600.0
-"""Growth older than this is no flood's: what comes in a rush has come or gone by then (flood's own `hold`)."""
+CENSUS_AGE = 600.0
+"""Seconds for which the last census stands for the groups that there are: its interval grows with its cost."""
 GAPS = 10.0
 """Mean gaps without a rise after which growth has ended: by chance once in 22,000 (e^-10)."""
 SHRINKS = 0.8
@@ -106,6 +106,9 @@ class Leak:
     warning_within: Seconds = 259200.0
     stopped_for: Seconds = 1800.0
     """A leak that no longer grows is over after this time, and what it holds is normal from then on."""
+    rush: Seconds = 600.0
+    """Growth younger than this must be mostly one group's: several that grow alike are a flood, which has come or gone
+    by then (its own `hold`)."""
     day: Seconds = 86400.0
     """The rhythm of traffic, and how far back beginnings are looked for."""
 
@@ -158,7 +161,7 @@ class Leak:
         times = traffic / usual if usual else 1.0
         if not self._open:
             self._traffic.learn(view.now, traffic)
-        counts = {group_of(track): track.raw for track in view.known("redis_group_clients", SETTLED)}
+        counts = {group_of(track): track.raw for track in view.known("redis_group_clients", CENSUS_AGE)}
         counts = counts or {UNNAMED: view.value("redis_connected_clients") or 0.0}
         for group in self._floors.keys() - counts.keys():
             del self._floors[group]
@@ -202,7 +205,7 @@ class Leak:
             return False
         if explained(growth, self._sizes.get(group, NOBODY)):
             return False
-        if view.now - growth.since < SETTLED and not self._alone(group, clock, growth):
+        if view.now - growth.since < self.rush and not self._alone(group, clock, growth):
             return False
         return clock == "slow" or self._left(view, growth) <= self.critical_within
 

@@ -182,6 +182,16 @@ def test_a_rush_of_all_groups_alike_is_no_leak() -> None:
         assert census.tick() == []
 
 
+def test_groups_that_leak_alike_for_longer_than_a_rush_are_told_each() -> None:
+    census = shop(api=100.0, web=100.0, mail=100.0)
+    found: list[Finding] = []
+    for _ in range(40):  # of half a minute
+        for group in census.clients:
+            census.open(group, 1)
+        found = census.tick()
+    assert sorted(finding.subject for finding in found) == ["api", "mail", "web"]
+
+
 def test_a_cohort_that_was_as_large_yesterday_is_no_leak() -> None:
     census = shop()
     census.leak("api", 2, each=100)
