@@ -14,27 +14,31 @@ Source: reference/incidents.md 1.4 (what separates look-alikes), B3 and D3 (depl
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from sentinel.model import Evidence, Finding, Seconds, Severity
+from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
 from sentinel.pipeline.diagnosis.words import clock_time, count, span
 
 __all__ = ["Change"]
 
-_LEAST = 4.0
-"""Connections or processes that must have changed; below, one process more or less is all there is to see."""
-_REPLACED = 0.5
-"""Part of a group that must have died and been born anew for a deploy; a restart of a few processes is none."""
+_LEAST = 10.0
+"""Connections that must have changed; below, a process more or less is all there is to see."""
+_REPLACED = 0.8
+"""Part of a group that must have died and been born anew for a deploy, which replaces all that are there."""
+_UNUSUAL = 3.0
+"""Multiple of what the group replaces anyway in that time: pools renew connections that have idled."""
+_GROWN = 0.5
+"""Part by which a group must grow or shrink to be told of: a day's rhythm does less between two deploys."""
 _SAME = 0.25
 """Part by which a number may differ and be taken for the same: pools breathe by 10 to 20 % (the lab's load)."""
+_STILL = 0.02
+"""Part of a group that may come and go while it stands still."""
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(NamedTuple):
     """A group at one census."""
 
     time: float
@@ -46,6 +50,25 @@ class _State:
     @property
     def each(self) -> float:
         return self.clients / max(1.0, self.sources)
+
+    def moved(self, since: _State) -> float:
+        """Connections that came or went since then."""
+        return self.births - since.births + self.deaths - since.deaths + abs(self.clients - since.clients)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What a group did since it last stood still."""
+
+    still: _State
+    mark: _State
+    """From here on it is watched for standing still."""
+    seen: float
+    began: float | None = None
+    renewed: float = 0.0
+    """Connections replaced of late and not told of, fading with `within`."""
+    usual: float = 0.0
+    """The same, as of when it last stood still: what the group replaces anyway."""
 
 
 @dataclass(slots=True)
@@ -75,8 +98,7 @@ class Change:
     shown_for: Seconds = 300.0
     """How long a line stands."""
 
-    _groups: dict[str, deque[_State]] = field(default_factory=dict, init=False, repr=False)
-    """Censuses of the last `within`, and one before; begun anew once a change was told."""
+    _groups: dict[str, _Group] = field(default_factory=dict, init=False, repr=False)
     _role: str = field(default="", init=False, repr=False)
     _limit: float | None = field(default=None, init=False, repr=False)
     _restarts: float | None = field(default=None, init=False, repr=False)
@@ -95,10 +117,11 @@ class Change:
             if group in blamed or "flood" in view.found:
                 self._groups.pop(group, None)
             else:
-                self._follow(view, group, track.raw)
+                self._follow(view, group, track.labels, track.raw)
         waited = bool(self._notes) and view.now - self._notes[0].noted >= self.settle
         if waited and view.now - self._told >= self.at_most_every:
-            self._shown, self._notes, self._told = self._notes[:20], [], view.now
+            self._shown = sorted(self._notes[:20], key=lambda note: (note.time, note.text))
+            self._notes, self._told = [], view.now
         if self._shown and view.now - self._told < self.shown_for:
             yield self._finding(view)
 
@@ -132,64 +155,67 @@ class Change:
     def _note(self, now: float, began: float, text: str, *evidence: Evidence) -> None:
         self._notes.append(_Note(now, began, text, evidence))
 
-    def _follow(self, view: View, group: str, clients: float) -> None:
-        labels = (("group", group),)
-        raw = [
-            track.raw if (track := view.store.one(metric, labels)) is not None else 0.0
-            for metric in ("redis_group_sources", "redis_group_births_total", "redis_group_deaths_total")
-        ]
-        newest = _State(view.now, clients, *raw)
-        states = self._groups.setdefault(group, deque(maxlen=240))
-        if states and newest.births < states[-1].births:
-            states.clear()
-        states.append(newest)
-        while len(states) > 2 and view.now - states[1].time >= self.within:
-            states.popleft()
-        if self._calm(states) and self._told_of(group, states):
-            states.clear()
-            states.append(newest)
+    def _follow(self, view: View, name: str, labels: Labels, clients: float) -> None:
+        births, deaths, sources = (_raw(view, metric, labels) for metric in _COUNTED)
+        group = self._groups.get(name)
+        if group is not None and group.began is None:
+            mark = group.mark
+            if (mark.clients, mark.births, mark.deaths, mark.sources) == (clients, births, deaths, sources):
+                group.seen = view.now
+                return
+        self._move(name, _State(view.now, clients, sources, births, deaths))
 
-    def _calm(self, states: deque[_State]) -> bool:
-        """Whether nothing has moved for `settle`."""
-        newest = states[-1]
-        recent = [state for state in states if newest.time - state.time <= self.settle]
-        before = [state for state in states if newest.time - state.time >= self.settle]
-        if not before or len(recent) < 2:
-            return False
-        moved = newest.births - before[-1].births + newest.deaths - before[-1].deaths
-        swing = max(state.clients for state in recent) - min(state.clients for state in recent)
-        return moved + swing <= max(1.0, 0.02 * newest.clients)
+    def _move(self, name: str, new: _State) -> None:
+        """Wait until it has moved and stands still again; what moves for longer than `within` moves always."""
+        group = self._groups.get(name)
+        if group is None or new.births < group.mark.births:
+            self._groups[name] = _Group(new, new, new.time)
+            return
+        if new.moved(group.mark) > max(1.0, _STILL * new.clients):
+            renewed = min(new.births - group.mark.births, new.deaths - group.mark.deaths)
+            group.renewed = renewed + group.renewed * 0.5 ** ((new.time - group.mark.time) / self.within)
+            group.began = group.seen if group.began is None else group.began
+            group.mark = new
+            if new.time - group.began > self.within:
+                self._stand(group, new)
+        elif new.time - group.mark.time >= self.settle:
+            if group.began is not None:
+                self._tell(name, group, new, group.began)
+            self._stand(group, new)
+        group.seen = new.time
 
-    def _told_of(self, group: str, states: deque[_State]) -> bool:
-        """Notes what happened to a group between the oldest state and the newest, if it was something."""
-        old, new = states[0], states[-1]
-        born, died = new.births - old.births, new.deaths - old.deaths
-        level, more = old.clients, new.clients - old.clients
-        began = next((s.time for s in states if s.births - old.births + s.deaths - old.deaths > 0.02 * level), new.time)
-        when, figures = clock_time(began), (Evidence(f"{group}: opened", born), Evidence(f"{group}: closed", died))
-        if level >= _LEAST and min(born, died) >= _REPLACED * level and abs(more) <= _SAME * level:
-            replaced = min(born, died, level)
-            self._note(
-                new.time, began, f"deploy of {group} at {when}: {count(replaced)} of {count(level)} replaced", *figures
-            )
-        elif abs(more) < max(_LEAST, _SAME * level):
-            return False
-        elif level and abs(new.each - old.each) <= _SAME * old.each and new.sources != old.sources:
-            sizes = f"{count(old.sources)} to {count(new.sources)} processes"
-            self._note(
-                new.time, began, f"{group} scaled at {when}: {sizes}, {count(level)} to {count(new.clients)}", *figures
-            )
-        elif level and more > 0 and new.sources == old.sources:
-            self._note(
-                new.time, began, f"pools of {group} filled at {when}: {count(level)} to {count(new.clients)}", *figures
-            )
-        elif not new.clients:
-            self._note(new.time, began, f"{group} ended at {when}: {count(level)} closed", *figures)
-        elif not level:
-            self._note(new.time, began, f"{group} began at {when}: {count(new.clients)} opened", *figures)
-        else:
-            return False
-        return True
+    @staticmethod
+    def _stand(group: _Group, new: _State) -> None:
+        group.still, group.mark, group.began, group.usual = new, new, None, group.renewed
+
+    def _tell(self, name: str, group: _Group, new: _State, began: float) -> None:
+        """Notes what happened to a group between two times at which it stood still, if it was something."""
+        old, when = group.still, clock_time(began)
+        born, died, level, more = (
+            new.births - old.births,
+            new.deaths - old.deaths,
+            old.clients,
+            new.clients - old.clients,
+        )
+        figures = Evidence(f"{name}: opened", born), Evidence(f"{name}: closed", died)
+        replaced = min(born, died, level)
+        sizes = f"{count(level)} to {count(new.clients)}"
+        text = ""
+        if abs(more) <= _SAME * level:
+            if replaced >= max(_LEAST, _REPLACED * level, _UNUSUAL * group.usual):
+                text = f"deploy of {name} at {when}: {count(replaced)} of {count(level)} replaced"
+        elif abs(more) < max(_LEAST, _GROWN * level):
+            return
+        elif not level or not new.clients:
+            verb = "ended" if level else "began"
+            text = f"{name} {verb} at {when}: {sizes}"
+        elif new.sources != old.sources and abs(new.each - old.each) <= _SAME * old.each:
+            text = f"{name} scaled at {when}: {count(old.sources)} to {count(new.sources)} processes, {sizes}"
+        elif new.sources == old.sources and more > 0:
+            text = f"pools of {name} filled at {when}: {sizes}"
+        if text:
+            self._note(new.time, began, text, *figures)
+            group.renewed = group.usual
 
     def _finding(self, view: View) -> Finding:
         notes = self._shown
@@ -212,4 +238,10 @@ class Change:
         )
 
 
+def _raw(view: View, metric: str, labels: Labels) -> float:
+    track = view.store.one(metric, labels)
+    return 0.0 if track is None else track.raw
+
+
+_COUNTED = ("redis_group_births_total", "redis_group_deaths_total", "redis_group_sources")
 _ROLES = {"slave": "a replica", "master": "the master"}

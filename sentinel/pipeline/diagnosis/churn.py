@@ -171,6 +171,8 @@ class Churn:
         self._usual = max(self._mean, self._usual - fade * (self._usual - self._mean))
 
     def _count(self, view: View) -> None:
+        if self._ledger and view.now - self._ledger[-1][0] < self.for_ / 6:
+            return
         births = _births(view)
         if births:
             self._ledger.append((view.now, self._opened, sum(births.values())))

@@ -89,6 +89,8 @@ class Flood:
     _first: float | None = field(default=None, init=False, repr=False)
     _time: float = field(default=0.0, init=False, repr=False)
     _groups: Census = field(default_factory=dict, init=False, repr=False)
+    """Before it began, as of the time `_counted`."""
+    _counted: float = field(default=float("-inf"), init=False, repr=False)
     _surge: _Surge | None = field(default=None, init=False, repr=False)
 
     def judge(self, view: View) -> Iterable[Finding]:
@@ -170,8 +172,8 @@ class Flood:
             self._usual = min(clients, self._usual + FOLLOW * room * seconds / self.within)
         else:
             self._usual -= (1.0 - 0.5 ** (seconds / self.half_life)) * (self._usual - clients)
-        if clients <= self._usual + self._needed(view, ceiling) / 4:
-            self._groups = _census(view) or self._groups
+        if view.now - self._counted >= self.within / 10 and clients <= self._usual + self._needed(view, ceiling) / 4:
+            self._groups, self._counted = _census(view) or self._groups, view.now
 
     def _finding(self, view: View, surge: _Surge, clients: float, ceiling: float) -> Finding:
         gained, room = clients - surge.before, max(1.0, ceiling - surge.usual)

@@ -33,8 +33,8 @@ class Frozen:
     needs: ClassVar[tuple[str, ...]] = ("sampler_up",)
     windows: ClassVar[tuple[str, ...]] = ()
 
-    for_: Seconds = 45.0
-    """Longer than a blip: a fork, a host that is moved, a switch that fails over."""
+    for_: Seconds = 30.0
+    """Longer than a blip: a fork, a host that is moved, a switch. A restart is not silent: it refuses."""
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires while the target times out or is busy. A poll tells of the time that it waited, too."""

@@ -24,7 +24,7 @@ from typing import ClassVar, NamedTuple
 from detectors.ewma import Ewma
 from sentinel.model import Culprit, Evidence, Finding, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
-from sentinel.pipeline.diagnosis.levels import Ladder
+from sentinel.pipeline.diagnosis.levels import LEAVE, Ladder
 from sentinel.pipeline.diagnosis.words import clock_time, pace, span
 
 __all__ = ["Latency"]
@@ -78,6 +78,8 @@ class Latency:
     _ladder: Ladder = field(default_factory=Ladder, init=False, repr=False)
     _waits: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=64), init=False, repr=False)
     """Times and seconds of single long waits, each after an answer that came at once."""
+    _waited: float = field(default=float("-inf"), init=False, repr=False)
+    """When an answer was last late, or nearly so."""
     _waiting: bool = field(default=False, init=False, repr=False)
     _slowest: _Command | None = field(default=None, init=False, repr=False)
     """The command that took longest for a call at the newest wait."""
@@ -94,7 +96,7 @@ class Latency:
         if ping < line:
             self._usual.learn(view.now, ping)
         self._note_wait(view, ping, line)
-        slow = self._slow(view)
+        slow = self._slow(view) if view.now - self._waited <= self.for_ else None
         if slow is not None and self._ladder.take(slow, line, max(line, self.critical_above)) > Severity.INFO:
             self._since = view.now - self.for_ if self._since is None else self._since
             yield self._finding(view, slow, line, self._since)
@@ -117,6 +119,8 @@ class Latency:
                 self._waits.append((view.now, ping))
             self._slowest = max(_commands(view, 0.0), key=lambda command: command.each, default=None) or self._slowest
         self._waiting = ping >= line
+        if ping >= LEAVE * line:
+            self._waited = view.now
 
     def _stalls(self, view: View, line: float) -> Iterator[Finding]:
         command = self._slowest

@@ -17,6 +17,7 @@ Source: reference/incidents.md 1.2 (B2, D1, D2), A17 for passwords; lab look-ali
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -72,6 +73,8 @@ _WORDS = {
     ),
 }
 _UNKNOWN = ("it does not answer as Redis does", "Check the network path and the server process.")
+_MANY = 0.2
+"""Part of all clients that must be gone: pools breathe by 10 to 20 % (the lab's load)."""
 _LOST, _BACK = 0.5, 0.7
 """Part of a group's clients that must be lost at once, and part that must be there again for it to be over."""
 
@@ -98,14 +101,15 @@ class Unreachable:
     """Clients that go within this time go at once."""
 
     _dials: Held = field(default_factory=Held, init=False, repr=False)
-    _levels: list[tuple[float, dict[str, float]]] = field(default_factory=list, init=False, repr=False)
-    """Clients by group at the censuses of the last `within`, oldest first."""
+    _levels: deque[tuple[float, float, dict[str, float]]] = field(default_factory=deque, init=False, repr=False)
+    """Clients, and clients by group, at the censuses of the last `within`, oldest first."""
     _cut: _Cut | None = field(default=None, init=False, repr=False)
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires for us, for newcomers, and for groups of clients."""
         if view.blind_since is not None:
-            self._dials, self._levels, self._cut = Held(), [], None
+            self._dials, self._cut = Held(), None
+            self._levels.clear()
             if view.blind_reason not in _NOT_OURS:
                 yield from self._blind(view, view.blind_since)
             return
@@ -177,20 +181,24 @@ class Unreachable:
         if not level:
             return
         if view.steady_since > view.now - self.within:
-            self._levels, self._cut = [], None
+            self._cut = None
+            self._levels.clear()
         if self._cut is not None:
             gone = [group for group, was in self._cut.before.items() if level.get(group, 0.0) < _BACK * was]
             self._cut = self._cut if len(gone) >= 2 else None
         else:
             self._cut = self._lost_at_once(view.now, level)
-        self._levels = [(time, each) for time, each in self._levels if view.now - time <= self.within]
-        self._levels.append((view.now, level))
+        self._levels.append((view.now, sum(level.values()), level))
+        while view.now - self._levels[0][0] > self.within:
+            self._levels.popleft()
 
     def _lost_at_once(self, now: float, level: dict[str, float]) -> _Cut | None:
-        for time, before in self._levels:
-            lost = {g: was for g, was in before.items() if was >= 5 and level.get(g, 0.0) <= (1 - _LOST) * was}
-            gone = sum(was - level.get(group, 0.0) for group, was in lost.items())
-            if len(lost) >= 2 and now - time <= self.within and gone >= 0.2 * sum(before.values()):
+        clients = sum(level.values())
+        for time, before, groups in self._levels:
+            if clients > (1 - _MANY) * before or now - time > self.within:
+                continue
+            lost = {g: was for g, was in groups.items() if was >= 5 and level.get(g, 0.0) <= (1 - _LOST) * was}
+            if len(lost) >= 2:
                 return _Cut(now, lost)
         return None
 

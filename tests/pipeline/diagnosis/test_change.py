@@ -67,8 +67,16 @@ def test_many_changes_share_a_line() -> None:
     one.rate(labels(group="worker-*"), redis_group_births_total=0.0, redis_group_deaths_total=0.0)
     (line,) = lines(one.run(600))
     assert line == (
-        "deploy of worker-* at 16:35 UTC: 20 of 20 replaced; deploy of api-* at 16:35 UTC: 40 of 40 replaced."
+        "deploy of api-* at 16:35 UTC: 40 of 40 replaced; deploy of worker-* at 16:35 UTC: 20 of 20 replaced."
     )
+
+
+def test_a_pool_that_renews_its_connections_all_day_is_not_deployed() -> None:
+    one, found = server(), []
+    for turn in range(400):
+        one.add(API, redis_group_births_total=float(turn % 2), redis_group_deaths_total=float(turn % 2))
+        found += one.run(25 + turn % 7 * 20)  # one in every 100 to 350 s, with pauses
+    assert found == []
 
 
 def test_a_leak_is_no_deploy() -> None:

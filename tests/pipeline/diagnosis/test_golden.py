@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -242,11 +243,25 @@ def change() -> Shop:
     return shop
 
 
-STORIES: dict[str, Callable[[], Shop]] = {
-    story.__name__: story
-    for story in (unreachable, frozen, leak, masked_leak, flood, exhaustion, refused, failover, memory, client_buffers)
-    + (churn, latency, idle_spin, stall, backlog, failing_jobs, lost_workers, clock_skew, missed_heartbeats, change)
-}
+def undelivered() -> Shop:
+    shop = Shop()
+    where = labels(destination="oncall/pagerduty")
+    shop.set(where, delivery_down_seconds=180.0, delivery_waiting=3.0, delivery_lost_total=0.0).tick()
+    return shop
+
+
+def unsaved() -> Shop:
+    shop = Shop()
+    shop.set(state_failing=1.0).run(90)
+    return shop
+
+
+TROUBLES: tuple[Callable[[], Shop], ...] = (
+    *(unreachable, frozen, leak, masked_leak, flood, exhaustion, refused, failover, memory, client_buffers),
+    *(churn, latency, idle_spin, stall, backlog, failing_jobs, lost_workers, clock_skew, missed_heartbeats, change),
+    *(undelivered, unsaved),
+)
+STORIES: dict[str, Callable[[], Shop]] = {trouble.__name__: cache(trouble) for trouble in TROUBLES}
 
 
 def test_every_cause_has_a_story() -> None:
