@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=1, help="how many seeds")
     parser.add_argument("--only", default="", help="troubles whose name contains this, and no populations")
     parser.add_argument("--quiet-only", action="store_true", help="no troubles and no populations")
-    parser.add_argument("--causes", nargs="*", default=[], help="only these judge")
+    parser.add_argument("--causes", nargs="*", default=[], help="only these judge; without queues and heartbeats")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
     parser.add_argument("--verbose", action="store_true", help="every notification, on standard error")
     options = parser.parse_args(arguments)
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _played(build: Callable[[], Run], causes: Sequence[str], verbose: bool) -> RunScore:
     run = build()
     began = time.perf_counter()
-    scored = play(run, PipelineJudge(causes))
+    scored = play(run, PipelineJudge(causes), work=not causes)
     polls = run.seconds / run.world.plan.step
     cost = (time.perf_counter() - began) / polls * 1e6
     lines = [f"{run.name}: {polls:,.0f} polls, {cost:,.0f} us each"]

@@ -26,9 +26,12 @@ BEAT = 10.0
 """Seconds between the heartbeats of a worker."""
 
 
-def polls(world: World, until: float | None = None) -> Iterator[Poll]:
-    """Polls in order, from Monday up to `until`. One in 2,000 is missing, as a busy sampler would have it."""
-    return _Assembly(world).polls(world.grid.size if until is None else world.grid.at(until))
+def polls(world: World, until: float | None = None, *, work: bool = True) -> Iterator[Poll]:
+    """Polls in order, from Monday up to `until`. One in 2,000 is missing, as a busy sampler would have it.
+
+    `work`: with queues and heartbeats, which are a third of all samples.
+    """
+    return _Assembly(world, work).polls(world.grid.size if until is None else world.grid.at(until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,8 @@ class _Column:
 class _Assembly:
     """Columns of a world, with its counters summed up once."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, work: bool) -> None:
+        self.world, self.work = world, work
         rng, size = world.rng("counters"), world.grid.size
         commands = 18.0 * world.demand[: world.grid.steps(DAY)].mean() * world.grid.step * world.load
         history = np.zeros(size)
@@ -92,7 +95,9 @@ class _Assembly:
 
     def _columns(self, day: slice) -> list[_Column]:
         seen = self.world.seen[day]
-        answers = [*self._server(day), *self._census(day), *self._queues(day), *self._heartbeats(day)]
+        answers = [*self._server(day), *self._census(day)]
+        if self.work:
+            answers += [*self._queues(day), *self._heartbeats(day)]
         shown = [replace(column, values=np.where(seen, column.values, np.nan)) for column in answers]
         return shown + list(self._samplers(day))
 

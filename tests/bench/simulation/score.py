@@ -119,9 +119,9 @@ class QuietScore:
         return cls(sum(s.weeks for s in scores), pages, infos)
 
 
-def play(run: Run, judge: Judge) -> RunScore:
-    """Tells a judge the whole run and scores what it said."""
-    told = [notification for poll in polls(run.world, run.until) for notification in judge.feed(poll)]
+def play(run: Run, judge: Judge, *, work: bool = True) -> RunScore:
+    """Tells a judge the whole run, with queues and heartbeats if `work`, and scores what it said."""
+    told = [notification for poll in polls(run.world, run.until, work=work) for notification in judge.feed(poll)]
     return score(run, told)
 
 
