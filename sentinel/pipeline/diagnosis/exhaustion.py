@@ -168,7 +168,10 @@ class Exhaustion:
         return _Outlook(severity)
 
     def _next_peak(self, now: float, ceiling: float) -> _Outlook | None:
-        """The first quarter hour of the next day for which former days and today's surplus leave no room."""
+        """The first quarter hour of the next day for which former days and today's surplus leave no room.
+
+        A peak is flat, so that a slightly busier day meets the ceiling long before: half of the way is the early end.
+        """
         busier = self._busier
         for ahead in range(SLOTS):
             then = now + ahead * DAY / SLOTS

@@ -218,7 +218,7 @@ class Leak:
         """A floor beyond all former days that goes on rising, with the wall within reach."""
         return (
             growth.floor + growth.gain > 0
-            and even(growth, growth.evidence / growth.step, self.evidence, 3)
+            and even(growth, _score("floor", growth), self.evidence, 3)
             and self._left(view, growth) <= self.warning_within
         )
 
@@ -285,7 +285,7 @@ class Leak:
             + (" The server is full and refuses newcomers now." if refused else ""),
             subject=group,
             value=suspect.held,
-            score=growth.evidence / growth.step if suspect.clock == "floor" else growth.evidence,
+            score=_score(suspect.clock, growth),
             threshold=self.evidence,
             evidence=self._evidence(view, suspect, growth, slope),
             eta=eta,
@@ -307,14 +307,19 @@ class Leak:
         clients, ceiling = view.value("redis_connected_clients") or 0.0, view.ceiling or 0.0
         what = "clients above former days" if suspect.clock == "floor" else "connections never used again"
         return (
-            Evidence(what, suspect.held, "", f"at most {count(growth.former - suspect.growth.floor)} more"),
+            Evidence(what, suspect.held, "", "no steady growth"),
             Evidence("growth", slope, "1/s", "0"),
             Evidence("gained", growth.gain, "", "as often less as more"),
             Evidence("closed again", growth.fallen, "", "as many as were opened"),
-            Evidence("gain² by changes", growth.evidence, "", f"below {self.evidence:g}"),
+            Evidence("gain² by changes", _score(suspect.clock, growth), "", f"below {self.evidence:g}"),
             Evidence("clients", clients, "", f"below {count(ceiling)}"),
             Evidence("commands per second", view.value("redis_commands_total") or 0.0, "1/s"),
         )
+
+
+def _score(clock: Clock, growth: Growth) -> float:
+    """The evidence; of floors over their usual step, as neighbouring quarter hours move together."""
+    return growth.evidence / growth.step if clock == "floor" else growth.evidence
 
 
 def _culprit(group: str, suspect: _Suspect, newest: Labels | None) -> Culprit | None:
