@@ -10,11 +10,13 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import aiohttp
 
+from sentinel.drill.lifeline import lifeline
 from sentinel.model import Seconds
 
 __all__ = ["Daemon", "DaemonError"]
@@ -41,6 +43,7 @@ class Daemon:
         self.command = [sys.executable, "-m", "sentinel", "run", *arguments, "--listen", listen]
         self.pages = f"http://{listen}"
         self.log = log
+        self._lifeline = ExitStack()
 
     @property
     def pid(self) -> int:
@@ -72,6 +75,7 @@ class Daemon:
             self._process = await asyncio.create_subprocess_exec(
                 *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        self._lifeline.enter_context(lifeline(self._process.pid))
         try:
             await self._ready()
         except BaseException:
@@ -105,6 +109,7 @@ class Daemon:
 
     async def _stop(self) -> None:
         """SIGTERM, as a service manager does; SIGKILL for one that does not listen, or when there is no time."""
+        self._lifeline.close()
         if self._process.returncode is not None:
             return
         self._process.terminate()

@@ -23,6 +23,7 @@ from sentinel.drill.background import QUEUE, Background
 from sentinel.drill.clients import LOST, ask, connection
 from sentinel.drill.daemon import Daemon, DaemonError
 from sentinel.drill.leak import Leak
+from sentinel.drill.lifeline import lifeline
 from sentinel.drill.receiver import Arrival, Receiver, story
 from sentinel.drill.terminal import Terminal
 from sentinel.embedded import EmbeddedServer, free_port
@@ -63,7 +64,7 @@ def main(keep: bool = False) -> int:
         sys.stdout.reconfigure(errors="replace")
     terminal = Terminal(sys.stdout)
     try:
-        with EmbeddedServer("--maxclients", str(CEILING)) as server:
+        with EmbeddedServer("--maxclients", str(CEILING)) as server, lifeline(server.pid):
             code = asyncio.run(_until_told(_Demo(server, terminal, keep)))
     except KeyboardInterrupt:
         code = STOPPED

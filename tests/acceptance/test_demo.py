@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -386,15 +387,28 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(number: signal.Signals, tm
     assert not left_of(tmp_path)
 
 
+def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    process = demo(directory=tmp_path)
+    assert process.stdout is not None
+    assert next(line for line in process.stdout if "The daemon is ready" in line)
+    assert len(left_of(tmp_path)) == 2, "the server and the daemon"
+    process.kill()
+    process.communicate(timeout=15)
+    end = time.monotonic() + 15
+    while left_of(tmp_path) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert left_of(tmp_path) == []
+
+
 def left_of(directory: Path) -> list[str]:
-    """Processes that were started with this directory in their command."""
-    commands = []
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
+    """Processes that were started with this directory in their command, or work in it: a server hides its command."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
         try:
-            commands.append(each.read_text(errors="replace"))
+            found.append(f"{(each / 'cmdline').read_text(errors='replace')} in {(each / 'cwd').readlink()}")
         except OSError:
             continue
-    return [command for command in commands if str(directory) in command]
+    return [process for process in found if str(directory) in process]
 
 
 def test_a_demo_without_a_server_says_what_to_install(tmp_path: Path) -> None:
