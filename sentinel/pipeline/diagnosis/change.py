@@ -14,6 +14,7 @@ Source: reference/incidents.md 1.4 (what separates look-alikes), B3 and D3 (depl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -66,7 +67,7 @@ class _Group:
     seen: float
     began: float | None = None
     renewed: float = 0.0
-    """Connections replaced of late and not told of, fading with `within`."""
+    """Connections replaced of late and not told of, halving in `within`: a steady rate r sums up to r within / ln 2."""
     usual: float = 0.0
     """The same, as of when it last stood still: what the group replaces anyway."""
 
@@ -171,7 +172,8 @@ class Change:
         if group is None or new.births < group.mark.births:
             self._groups[name] = _Group(new, new, new.time)
             return
-        if new.moved(group.mark) > max(1.0, _STILL * new.clients):
+        anyway = group.usual * math.log(2) / self.within
+        if new.moved(group.mark) > max(1.0, _STILL * new.clients, _UNUSUAL * 2 * anyway * self.settle):
             renewed = min(new.births - group.mark.births, new.deaths - group.mark.deaths)
             group.renewed = renewed + group.renewed * 0.5 ** ((new.time - group.mark.time) / self.within)
             group.began = group.seen if group.began is None else group.began
@@ -180,7 +182,7 @@ class Change:
                 self._stand(group, new)
         elif new.time - group.mark.time >= self.settle:
             if group.began is not None:
-                self._tell(name, group, new, group.began)
+                self._tell(name, group, new, group.began, anyway)
             self._stand(group, new)
         group.seen = new.time
 
@@ -188,8 +190,11 @@ class Change:
     def _stand(group: _Group, new: _State) -> None:
         group.still, group.mark, group.began, group.usual = new, new, None, group.renewed
 
-    def _tell(self, name: str, group: _Group, new: _State, began: float) -> None:
-        """Notes what happened to a group between two times at which it stood still, if it was something."""
+    def _tell(self, name: str, group: _Group, new: _State, began: float, anyway: float) -> None:
+        """Notes what happened to a group between two times at which it stood still, if it was something.
+
+        `anyway`: connections a second that it replaces without anybody's doing.
+        """
         old, when = group.still, clock_time(began)
         born, died, level, more = (
             new.births - old.births,
@@ -202,7 +207,7 @@ class Change:
         sizes = f"{count(level)} to {count(new.clients)}"
         text = ""
         if abs(more) <= _SAME * level:
-            if replaced >= max(_LEAST, _REPLACED * level, _UNUSUAL * group.usual):
+            if replaced >= max(_LEAST, _REPLACED * level, _UNUSUAL * anyway * (new.time - began)):
                 text = f"deploy of {name} at {when}: {count(replaced)} of {count(level)} replaced"
         elif abs(more) < max(_LEAST, _GROWN * level):
             return

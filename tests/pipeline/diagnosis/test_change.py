@@ -79,6 +79,17 @@ def test_a_pool_that_renews_its_connections_all_day_is_not_deployed() -> None:
     assert found == []
 
 
+def test_a_deploy_of_a_group_that_renews_its_connections_anyway_is_told() -> None:
+    one = server()
+    one.rate(API, redis_group_births_total=0.01, redis_group_deaths_total=0.01)  # nine of forty in 15 minutes
+    assert one.run(7200) == []
+    one.rate(API, redis_group_births_total=0.2, redis_group_deaths_total=0.2)
+    one.run(200)
+    one.rate(API, redis_group_births_total=0.01, redis_group_deaths_total=0.01)
+    (line,) = lines(one.run(900))
+    assert line.startswith("deploy of api-* at 18:20 UTC: 4")
+
+
 def test_a_leak_is_no_deploy() -> None:
     one = server()
     one.rate(API, redis_group_births_total=0.2)
