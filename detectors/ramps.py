@@ -16,7 +16,7 @@ __all__ = ["SlopeGlr"]
 
 _CLIP: Final = 4.0
 """A value further out counts as this many deviations: one spike alone must not look like a ramp."""
-_KEEP: Final = 1.25
+_KEEP: Final = 2.0
 """Two moments whose neighbours' ages differ by less than this factor are one too many."""
 
 
@@ -32,7 +32,7 @@ class SlopeGlr:
 
     and 1 is the alarm.
 
-    Of all moments some forty are kept, ever further apart, so that a value costs the same however long ago a ramp
+    Of all moments some twenty are kept, ever further apart, so that a value costs the same however long ago a ramp
     may have begun. Learning a value that alarms accepts the ramp: all starts over.
 
     Args:
@@ -71,33 +71,37 @@ class SlopeGlr:
 
     def score(self, t: float, x: float) -> float | None:
         distance = self._scale.distance(x)
-        return None if distance is None else self._largest(self._with(distance)) / self.limit
+        if distance is None:
+            return None
+        z = max(-_CLIP, min(_CLIP, distance))
+        return _largest([(n + 1, total + (n + 1) * z) for n, total in self._sums]) / self.limit
 
     def learn(self, t: float, x: float) -> None:
         distance = self._scale.distance(x)
         if distance is not None:
-            self._sums = self._with(distance)
-            if self._largest(self._sums) >= self.limit:
+            self._add(max(-_CLIP, min(_CLIP, distance)))
+            if _largest(self._sums) >= self.limit:
                 self._sums = []
                 self._scale = Ewma(half_life=self.half_life, warm_up=self.warm_up)
         self._scale.learn(t, x)
 
-    def _with(self, distance: float) -> list[tuple[int, float]]:
-        """The sums with one more value, and one moment too many taken out."""
-        z = max(-_CLIP, min(_CLIP, distance))
+    def _add(self, z: float) -> None:
+        """Take one more value into the sums, and one moment too many out of them."""
         sums = [(n + 1, total + (n + 1) * z) for n, total in self._sums if n < self.longest]
         sums.append((1, z))
-        for i in range(len(sums) - 2, 0, -1):
-            if sums[i - 1][0] < _KEEP * sums[i + 1][0] and sums[i + 1][0] > 8:
+        for i in range(len(sums) - 8, 0, -1):
+            if sums[i - 1][0] < _KEEP * sums[i + 1][0]:
                 del sums[i]
                 break
-        return sums
+        self._sums = sums
 
-    @staticmethod
-    def _largest(sums: list[tuple[int, float]]) -> float:
-        """The largest ratio of a moment with at least four values since."""
-        best = 0.0
-        for n, total in sums:
-            if n >= 4:
-                best = max(best, total * total * 6.0 / (n * (n + 1.0) * (2.0 * n + 1.0)))
-        return math.sqrt(best)
+
+def _largest(sums: list[tuple[int, float]]) -> float:
+    """The largest ratio of a moment with at least four values since."""
+    best = 0.0
+    for n, total in sums:
+        if n >= 4:
+            ratio = total * total / (n * (n + 1) * (2 * n + 1))
+            if ratio > best:
+                best = ratio
+    return math.sqrt(6.0 * best)
