@@ -139,3 +139,17 @@ def test_a_pager_is_not_called_for_what_is_silenced() -> None:
     story = Story(settings(chat("ops/pager", Severity.CRITICAL)))
     story.act(silence("target=main", lasts=100000.0))
     assert story.polls(500, leak=3, refused=3, unreachable=3) == []
+
+
+def test_each_silence_ends_at_its_own_time() -> None:
+    story = Story()
+    story.act(silence("cause=leak", lasts=100.0))
+    story.act(silence("cause=flood", lasts=300.0))
+    story.polls(leak=2, flood=2)
+    assert story.wait(90) == ["ops/chat opened leak"]
+    assert story.wait(200) == ["ops/chat opened flood"]
+
+
+def test_a_silence_may_not_end_when_it_begins() -> None:
+    with pytest.raises(ActionError, match="`until` is in the past"):
+        Story().act(silence("cause=leak", lasts=0.0))

@@ -93,3 +93,10 @@ def test_every_message_is_in_the_history() -> None:
         "escalated warning to critical",
         "told ops/chat: escalated",
     ]
+
+
+def test_a_poll_without_the_metric_adds_no_point() -> None:
+    story = Story()
+    story.polls(leak=2)
+    story.polls(5, flood=0)
+    assert values(recording(story)) == {"leak_trouble": [2]}
