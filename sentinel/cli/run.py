@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,10 +40,16 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="what is waited for passes N times faster, for drills (sampling and network keep real time)",
     )
     how.add_argument("--instance-id", metavar="NAME", help="part of every key that receivers see")
-    how.add_argument("--state-dir", metavar="DIR", help="where incidents and the outbox are kept")
-    how.add_argument("--listen", metavar="HOST:PORT", help="of /metrics, /healthz and /readyz, or `off`")
-    how.add_argument("--log-format", choices=["human", "json"])
-    how.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    how.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        help="where incidents and the outbox are kept (default $STATE_DIRECTORY, else below ~/.local/state/sentinel)",
+    )
+    how.add_argument(
+        "--listen", metavar="HOST:PORT", help="of the pages and /metrics, or `off` (default 127.0.0.1:9750)"
+    )
+    how.add_argument("--log-format", choices=["human", "json"], help="(default human)")
+    how.add_argument("--log-level", choices=["debug", "info", "warning", "error"], help="(default info)")
     parser.set_defaults(command=_run)
 
 
@@ -64,6 +71,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     except (StoreUnusableError, ListenError) as error:
         raise CommandError(f"sentinel: {error}") from error
+    except ExceptionGroup as bug:
+        # Through the log, which keeps to its format and keeps secrets; what was due is on the disk.
+        logging.getLogger("sentinel").critical("This is a bug, and the end: please report it", exc_info=bug)
+        return 1
     return 0
 
 
