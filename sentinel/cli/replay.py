@@ -67,7 +67,11 @@ def _replay(arguments: argparse.Namespace) -> int:
     except (TapeError, LabelError) as error:
         raise CommandError(f"sentinel replay: {error}") from error
     severity = Severity[arguments.pages.upper()]
-    _show({name: judge(result, labels, severity) for name, result in zip(configs, results, strict=True)}, arguments)
+    verdicts = {
+        name: judge(result, labels, severity, settings.never_page)
+        for (name, settings), result in zip(configs.items(), results, strict=True)
+    }
+    _show(verdicts, arguments)
     return 0
 
 

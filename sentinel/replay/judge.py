@@ -9,7 +9,7 @@ the wall; the *delay* is the time from a labelled start to the opening.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -139,7 +139,10 @@ class Verdict:
 
 
 def judge(
-    replayed: Replayed, labels: Sequence[Label] | None = None, page_from: Severity = Severity.CRITICAL
+    replayed: Replayed,
+    labels: Sequence[Label] | None = None,
+    page_from: Severity = Severity.CRITICAL,
+    never_page: Collection[str] = (),
 ) -> Verdict:
     """What a replay says of settings.
 
@@ -147,8 +150,9 @@ def judge(
         replayed: One replay.
         labels: What truly was; None where nobody knows, an empty list where nothing was.
         page_from: The severity that wakes someone.
+        never_page: Causes that wake nobody, however bad.
     """
-    told = _followed(replayed.incidents, page_from)
+    told = _followed(replayed.incidents, page_from, never_page)
     for each in told:
         each.label = next((label for label in labels or () if label.explains(each)), None)
         each.wall = _wall(each, replayed.history)
@@ -157,13 +161,13 @@ def judge(
     return Verdict(told, replayed.history, len(replayed.notifications), page_from, labels, missed)
 
 
-def _followed(changes: Iterable[Incident], page_from: Severity) -> list[Told]:
+def _followed(changes: Iterable[Incident], page_from: Severity, never_page: Collection[str]) -> list[Told]:
     told: dict[str, Told] = {}
     for incident in changes:
         known = told.get(incident.id)
         if known is None:
             known = told[incident.id] = _opened(incident)
-        _go_on(known, incident, page_from)
+        _go_on(known, incident, incident.severity >= page_from and incident.cause not in never_page)
     return list(told.values())
 
 
@@ -181,7 +185,7 @@ def _opened(incident: Incident) -> Told:
     )
 
 
-def _go_on(told: Told, incident: Incident, page_from: Severity) -> None:
+def _go_on(told: Told, incident: Incident, wakes: bool) -> None:
     finding = incident.finding
     if incident.state is IncidentState.RESOLVED:
         told.resolved = incident.resolved
@@ -190,7 +194,7 @@ def _go_on(told: Told, incident: Incident, page_from: Severity) -> None:
         told.culprit = finding.culprit.name
     if incident.severity > told.severity:
         told.severity, told.summary = incident.severity, finding.summary
-    if told.paged is None and incident.severity >= page_from:
+    if told.paged is None and wakes:
         told.paged = incident.updated
         told.eta = (finding.eta.earliest, finding.eta.latest) if finding.eta else told.eta
 

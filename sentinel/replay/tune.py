@@ -154,12 +154,12 @@ def propose(
 
     ladder = [_at(settings, dict.fromkeys(settings.causes, step)) for step in range(STEPS)]
     replayed = replay_all(tape, ladder, jobs, progress=share(0.0, 0.8))
-    verdicts = [judge(each, labels, page_from) for each in replayed]
+    verdicts = [judge(each, labels, page_from, settings.never_page) for each in replayed]
     fit = Fit(verdicts, settings, budget)
     steps, silent = fit.fitted(fit.weeks)
     chosen = replace(_at(settings, steps), never_page=(*settings.never_page, *sorted(silent)))
     (final,) = replay_all(tape, [chosen], jobs, progress=share(0.8, 1.0))
-    whole = _Cut(judge(final, labels, page_from).told, chosen.never_page)
+    whole = _Cut(judge(final, labels, page_from, chosen.never_page).told, chosen.never_page)
     before, after = fit.nested()
     kept = {_trouble(told) for told in whole.told if _is_real(told, labels)}
     lost = sorted({_trouble(told) for told in fit.cut(0).told if _is_real(told, labels)} - kept)

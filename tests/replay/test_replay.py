@@ -150,6 +150,10 @@ def test_pages_are_those_that_wake_someone_and_are_told_a_week() -> None:
     assert len(woken.pages) == 7
 
 
+def test_a_cause_that_never_pages_is_no_page(leak: list[Entry]) -> None:
+    assert judge(replay(leak, settings()), never_page=["leak"]).pages == []
+
+
 def test_gaps_are_kept_and_told(leak: list[Entry]) -> None:
     kept = [entry for entry in leak if not 300 <= (_time(entry) - NOW) / 10 < 420]
     verdict = judge(replay(kept, settings()))
