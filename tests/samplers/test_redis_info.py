@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import NoPermissionError, ResponseError
 
+from sentinel.embedded import EmbeddedServer
 from sentinel.model import Sample
 from sentinel.samplers.base import Command, Reply, SamplerError
 from sentinel.samplers.dial import Dialer, parse_url
 from sentinel.samplers.redis_info import RedisInfo
 from sentinel.samplers.seats import Seats
-from tests.servers import SERVERS, server
+from tests.servers import SERVERS, client, server
 
 VALKEY = (
     b"# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\nrun_id:aaa\r\n"
@@ -251,3 +252,49 @@ async def test_odd_replies_never_raise_anything_else_and_give_finite_values(info
     with contextlib.suppress(SamplerError):
         samples = await sampler.sample(Script(info=info, config=config, ping=ping), 1000.0)
     assert all(math.isfinite(one.value) for one in samples)
+
+
+@pytest.mark.parametrize("binary", SERVERS, ids=lambda path: path.name)
+async def test_a_script_that_holds_everyone_up_is_told_as_busy(binary: Path) -> None:
+    with server("--busy-reply-threshold", "50", binary=binary) as running, client(running) as ops:
+        seats = Seats(Dialer(parse_url(running.url)), 2.0)
+        await RedisInfo().sample(seats, 1000.0)
+        script = asyncio.create_task(asyncio.to_thread(_run_for_ever, running))
+        async with asyncio.timeout(10):
+            while (reason := await _reason(seats)) is None:
+                await asyncio.sleep(0.01)
+        ops.script_kill()
+        await script
+        await seats.close()
+    assert reason == "busy"
+
+
+def _run_for_ever(running: EmbeddedServer) -> None:
+    with client(running, socket_timeout=10) as connected, contextlib.suppress(ResponseError):
+        connected.eval("while true do end", 0)
+
+
+async def _reason(seats: Seats) -> str | None:
+    try:
+        await RedisInfo().sample(seats, 1000.0)
+    except SamplerError as error:
+        return error.reason
+    return None
+
+
+@pytest.mark.parametrize("binary", SERVERS, ids=lambda path: path.name)
+async def test_writes_that_a_replica_or_a_full_server_refuses_are_told_by_prefix(binary: Path) -> None:
+    with server(binary=binary) as running, client(running) as ops:
+        seats = Seats(Dialer(parse_url(running.url)), 2.0)
+        ops.config_set("maxmemory", "1")
+        with pytest.raises(ResponseError, match="maxmemory"):
+            ops.set("a", "b")
+        ops.config_set("maxmemory", "0")
+        ops.replicaof("127.0.0.1", "1")
+        with pytest.raises(ResponseError, match="read only"):
+            ops.set("a", "b")
+        found = values(await RedisInfo().sample(seats, 1000.0))
+        await seats.close()
+    assert found["redis_errors_total,prefix=OOM"] == found["redis_errors_total,prefix=READONLY"] == 1
+    assert found["redis_master_link_up"] == 0
+    assert [name for name in found if name.startswith("redis_info,role=slave")]
