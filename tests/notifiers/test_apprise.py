@@ -5,28 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 import pytest
-from aiohttp import web
 
 from sentinel.model import Notification, Reason, Secret
 from sentinel.notifiers.apprise import Apprise
 from sentinel.notifiers.base import Attempt, DeliveryError, Outcome
 from sentinel.notifiers.http import open_session
-from tests.notifiers.fakes import Fake, serving, wrong
+from tests.notifiers.fakes import Fake, serving
+from tests.notifiers.fakes.apprise import JsonReceiver
 from tests.notifiers.stories import NOON, enormous, notification
-
-
-class JsonReceiver(Fake):
-    """What Apprise's `json://` sends."""
-
-    def judge(self, request: web.Request, body: bytes) -> web.Response:
-        document = orjson.loads(body)
-        known = {"version": lambda v: v == "1.0", "attachments": lambda v: v == [], "title": bool, "message": bool}
-        if errors := wrong(document, known | {"type": lambda v: v in ("info", "success", "warning", "failure")}, ()):
-            return web.Response(status=400, text=str(errors))
-        self.accept(document)
-        return web.Response(status=200)
 
 
 @pytest.fixture
