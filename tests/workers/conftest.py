@@ -64,12 +64,12 @@ class Watch:
 
     async def until_known(self) -> None:
         """Poll until its worker is; where workers are known by their jobs only, after it has had one."""
-        if self.system.greets:
-            await self.until(self.ages)
+        if self.system.greets or self.system.offers.heartbeat == "no":
+            await self.until(self.ages if self.system.greets else lambda: True)
             return
         gate = Gate(str(self.directory / "first"))
         self.system.tell(self.port, "enqueue", "1", gate.path)
-        await self.until(self.ages if self.system.offers.heartbeat != "no" else lambda: self.value("depth") == 0)
+        await self.until(self.ages)
         gate.open()
         await self.until(lambda: self.value("in_flight") in (0, None))
 

@@ -123,7 +123,7 @@ class _Bull:
     _presence: Presence = field(init=False)
     _stamps: Stamps = field(default_factory=Stamps, init=False)
     _done: dict[str, Rising] = field(default_factory=dict, init=False)
-    _failed: dict[str, float] = field(default_factory=dict, init=False)
+    _failed: dict[str, Rising] = field(default_factory=dict, init=False)
     _last: dict[str, tuple[float, ...]] = field(default_factory=dict, init=False)
     _looked: dict[str, float] = field(default_factory=dict, init=False)
     """Server's time of the last closer look."""
@@ -156,7 +156,7 @@ class _Bull:
         left = self.queues if len(self._fleet) else ()
         self.queues = sight.room.take({*self.named, *(is_mq if self.system == "bullmq" else {*is_any, *left} - is_mq)})
         self._done = {queue: self._done.get(queue) or Rising() for queue in self.queues}
-        self._failed = {queue: self._failed.get(queue, 0.0) for queue in self.queues}
+        self._failed = {queue: self._failed.get(queue) or Rising() for queue in self.queues}
 
     def read(self, sight: Sight) -> Asking[list[Sample]]:
         """Sizes of all queues, then a closer look at those where something waits, runs or was added."""
@@ -205,7 +205,10 @@ class _Bull:
         """What is worth asking, by what holds anything."""
         since, self._looked[queue] = self._looked.get(queue, clock), clock
         waiting, prioritized, active, delayed = self._last[queue][:4]
-        asked: dict[str, Command] = {"failed": ("ZCOUNT", self._key(queue, "failed"), f"({int(since * 1000)}", "+inf")}
+        asked: dict[str, Command] = {
+            "kept": ("ZCARD", self._key(queue, "failed")),
+            "failed": ("ZCOUNT", self._key(queue, "failed"), f"({int(since * 1000)}", "+inf"),
+        }
         if waiting:
             asked["wait"] = ("LINDEX", self._key(queue, "wait"), -1)
         if prioritized:
@@ -247,11 +250,11 @@ class _Bull:
         self, queue: str, sizes: Sequence[Reply], look: Mapping[str, Reply], unlocked: int, sight: Sight
     ) -> list[Sample]:
         waiting, prioritized, active, delayed, created = numbers(sizes[:5])
-        held, due, failed = numbers(look.get(name) for name in ("paused", "due", "failed"))
+        held, due = numbers(look.get(name) for name in ("paused", "due"))
         waiting += held - text(look.get("wait")).startswith(_MARKER)
         overdue = min(delayed, due)
         depth = waiting + prioritized + overdue
-        self._failed[queue] += failed
+        self._count(queue, look)
         state = QueueState(
             depth=depth,
             eligible=depth,
@@ -263,9 +266,17 @@ class _Bull:
             consumers=self._workers(queue, needed=depth > 0 or unlocked > 0, busy=active > unlocked, sight=sight),
             enqueued_total=created,
             completed_total=self._done[queue].to(created - waiting - prioritized - active - delayed),
-            failed_total=self._failed[queue],
+            failed_total=self._failed[queue].total,
         )
         return list(state.samples(queue + sight.place, self.system, sight.now))
+
+    def _count(self, queue: str, look: Mapping[str, Reply]) -> None:
+        """Failures by what is kept of them; where no more are kept, by the workers' clocks, which may miss some."""
+        if look:
+            kept, lately = numbers((look["kept"], look["failed"]))
+            full = self._failed[queue].last == kept
+            self._failed[queue].to(kept)
+            self._failed[queue].total += lately if full else 0.0
 
     def _oldest(self, queue: str, first: Reply, clock: float) -> float | None:
         """Of what waits, by priority or not, and what is overdue; None if no stamp of it is known."""

@@ -168,7 +168,7 @@ class _Celery:
                 continue
             worker, kind = str(beat["hostname"]), beat.get("type")
             if kind == "worker-offline":
-                self._fleet.leave(worker, sight.clock)
+                self._fleet.leave(worker, sight.clock, said=True)
                 self._active.pop(worker, None)
                 continue
             at = number(beat.get("timestamp")) or sight.clock

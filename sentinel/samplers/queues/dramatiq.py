@@ -21,6 +21,7 @@ from sentinel.samplers.queues.base import (
     Asking,
     Offers,
     QueueState,
+    Rising,
     Sight,
     Stamps,
     checked,
@@ -47,7 +48,7 @@ class Dramatiq:
     """Queues and workers of dramatiq in one database."""
 
     offers: ClassVar[Offers] = Offers(progress="no")
-    needs: ClassVar[tuple[str, ...]] = ("exists", "llen", "hlen", "lindex", "zcount", "zrange", "scard", "hget")
+    needs: ClassVar[tuple[str, ...]] = ("exists", "llen", "hlen", "lindex", "zcard", "zrange", "scard", "hget")
     telling: ClassVar[str] = r"[^:]+:.+\.msgs"
 
     db: int | None = None
@@ -69,8 +70,7 @@ class _Dramatiq:
     _fleet: Fleet = field(default_factory=lambda: Fleet("dramatiq", _DEAD_AFTER), init=False)
     _stamps: Stamps = field(default_factory=Stamps, init=False)
     _peeking: Peeking = field(default_factory=Peeking, init=False)
-    _dead: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)
-    """When it was counted last, and how many by then."""
+    _dead: dict[str, Rising] = field(default_factory=dict, init=False)
 
     @property
     def workers(self) -> int:
@@ -92,7 +92,7 @@ class _Dramatiq:
         """Sizes and beats, then stamps, and what each has still to acknowledge."""
         if not self.queues:
             return list(self._fleet.samples(sight.now, sight.clock))
-        sized = [command for queue in self.queues for command in self._sizes(queue, sight.clock)]
+        sized = [command for queue in self.queues for command in self._sizes(queue)]
         beats, *replies = yield (("ZRANGE", f"{self.namespace}:__heartbeats__", -_MOST, -1, "WITHSCORES"), *sized)
         sizes = dict(zip(self.queues, parts(replies, 5), strict=True))
         heads = {queue: head for queue, each in sizes.items() if (head := text(each[1]))}
@@ -110,27 +110,26 @@ class _Dramatiq:
         told = [sample for queue, each in sizes.items() for sample in self._told(queue, each, sight)]
         return [*told, *self._fleet.samples(sight.now, sight.clock)]
 
-    def _sizes(self, queue: str, clock: float) -> tuple[Command, ...]:
-        key, (since, _) = f"{self.namespace}:{queue}", self._dead.setdefault(queue, (clock, 0.0))
+    def _sizes(self, queue: str) -> tuple[Command, ...]:
+        key = f"{self.namespace}:{queue}"
         return (
             ("LLEN", key),
             ("LINDEX", key, 0),
             ("HLEN", f"{key}.msgs"),
             ("HLEN", f"{key}.DQ.msgs"),
-            ("ZCOUNT", f"{key}.XQ", f"({int(since * 1000)}", "+inf"),
+            ("ZCARD", f"{key}.XQ"),
         )
 
     def _told(self, queue: str, replies: Sequence[Reply], sight: Sight) -> Iterator[Sample]:
         depth = checked(replies[0], f"{self.namespace}:{queue}")
         messages, delayed, buried = numbers(replies[2:])
-        self._dead[queue] = sight.clock, self._dead[queue][1] + buried
         state = QueueState(
             depth=depth,
             eligible=depth,
             oldest_age_seconds=self._stamps.age(queue, sight.clock) if depth else 0.0,
             in_flight=messages - depth,
             delayed=delayed,
-            dead_total=self._dead[queue][1],
+            dead_total=self._dead.setdefault(queue, Rising()).to(buried),
         )
         yield from state.samples(queue + sight.place, "dramatiq", sight.now)
 

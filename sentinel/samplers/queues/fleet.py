@@ -75,10 +75,10 @@ class Fleet:
         self._workers[worker] = _Worker(group, min(at, clock), busy, draining, skew or ahead)
         self._gone.pop(worker, None)
 
-    def leave(self, worker: str, clock: float) -> None:
-        """It deregistered itself; one that was lost by then has been cleared away by others."""
+    def leave(self, worker: str, clock: float, *, said: bool = False) -> None:
+        """It deregistered itself. Unless it said so, one that was lost by then has been cleared away by others."""
         known = self._workers.pop(worker, None)
-        if known and clock - known.beat <= self.dead_after:
+        if known and (said or clock - known.beat <= self.dead_after):
             self._gone[worker] = known.group, clock
 
     def keep(self, workers: Collection[str], clock: float) -> None:

@@ -168,7 +168,7 @@ class _Rq:
             beat, state, queues, death, done, failed, stopping = about if isinstance(about, list) else [None] * 7
             last = epoch(beat)
             if last is None or death is not None:
-                self._fleet.leave(worker, sight.clock)
+                self._fleet.leave(worker, sight.clock, said=death is not None)
                 continue
             self._done.to(worker, (number(done) or 0.0) + (number(failed) or 0.0))
             alive = isinstance(subscribed, list) and len(subscribed) == 2 and bool(number(subscribed[1]))

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from sentinel.model import Sample, Seconds
 from sentinel.samplers.base import Reply
 from sentinel.samplers.queues.base import Asking, Offers, QueueState, Sight, checked, mapped, number, text
-from sentinel.samplers.queues.fleet import Fleet
+from sentinel.samplers.queues.fleet import Fleet, Presence
 
 __all__ = ["StreamQueue", "Taskiq"]
 
@@ -81,9 +81,11 @@ class _Stream:
     """Whether it is there, or named to be."""
     listens: tuple[str, ...] = field(default=(), init=False)
     _fleet: Fleet = field(init=False)
+    _presence: Presence = field(init=False)
 
     def __post_init__(self) -> None:
         self._fleet = Fleet(self.system, max(_DEAD_AFTER, 3 * self.block))
+        self._presence = Presence(self._fleet, self.block)
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -145,23 +147,27 @@ class _Stream:
         return None if found is None else found / 1000
 
     def _consumers(self, reply: Reply, depth: float, sight: Sight) -> Iterator[Sample]:
-        """Who asks every few seconds lives, and so does who has work and a connection.
+        """Names outlive consumers; what tells is connections, of which those seen last have the liveliest.
 
-        Names outlive their consumers: one without a connection was stopped, unless it left work or work waits.
+        One without a connection was stopped, unless it left work or work waits. One whose connection has been silent
+        for longer than it ever waits hangs, unless it has work.
         """
-        if not self.block:
+        if not self.block or sight.listed is None:
             return
         group = f"{self.system}:{self.name}{sight.place}"
         rows = [mapped(row) for row in (reply if isinstance(reply, list) else [])]
-        places = len(rows) if sight.listed is None else sum(client.cmd == "xreadgroup" for client in sight.clients)
-        for place, about in enumerate(sorted(rows, key=lambda row: number(row.get("idle")) or 0.0)):
+        rows.sort(key=lambda row: number(row.get("idle")) or 0.0)
+        own = self._presence.recognized(group, sight.clients, lambda client: client.cmd == "xreadgroup")
+        quiet = sorted(0 if client.blocked else client.idle for client in own)
+        for place, about in enumerate(rows):
             worker, pending = text(about.get("name")), number(about.get("pending")) or 0.0
-            silent, connected = (number(about.get("idle")) or 0.0) / 1000, place < places
+            silent, connected = (number(about.get("idle")) or 0.0) / 1000, place < len(quiet)
             if not connected and not pending and (not depth or worker not in self._fleet):
                 self._fleet.leave(worker, sight.clock)
-            else:
-                at = sight.clock if pending and connected else sight.clock - silent
-                self._fleet.beat(worker, group, at, sight.clock, busy=pending)
+                continue
+            hangs = connected and not pending and quiet[place] > self._fleet.dead_after
+            at = sight.clock - silent if not connected else sight.listed - quiet[place] if hangs else sight.clock
+            self._fleet.beat(worker, group, at, sight.clock, busy=pending)
         yield from self._fleet.samples(sight.now, sight.clock)
 
     def _group(self, reply: Reply) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import redis
 from sentinel.embedded import EmbeddedServer
 from sentinel.model import Sample
 from sentinel.samplers.base import Command, Reply
+from sentinel.samplers.queues import BY_NAME
 from sentinel.samplers.queues.base import Asking, Follower, Room, Sight
 from tests.servers import client, server
 
@@ -58,7 +60,20 @@ class Looking:
     def __call__(self, follower: Follower, clock: float, **sight: Any) -> dict[tuple[str, str], float]:
         """Values by metric (without `queue_`) and queue or worker, after a discovery and a reading."""
         self.run(follower.discover(Sight(clock, clock, room=Room(1000), **sight)))
-        return told(self.run(follower.read(Sight(clock, clock, **sight))))
+        found = told(self.run(follower.read(Sight(clock, clock, **sight))))
+        self.check_rights(follower)
+        return found
+
+    def check_rights(self, follower: Follower) -> None:
+        """Every command and key that was asked is one that its kind names for the server's ACL."""
+        kinds = [queue for queue in BY_NAME.values() if queue.__module__ == type(follower).__module__]
+        needs = {need for queue in kinds for need in queue.needs}
+        for command in self.asked:
+            word, *rest = (str(part) for part in command)
+            compound = word in ("PUBSUB", "XINFO")
+            assert (f"{word}|{rest[0]}" if compound else word).lower() in needs
+            key = rest[1] if compound else rest[0]
+            assert word == "PUBSUB" or any(fnmatchcase(key, pattern) for pattern in follower.keys), key
 
 
 def told(samples: Sequence[Sample]) -> dict[tuple[str, str], float]:
