@@ -74,6 +74,7 @@ __all__ = [
     "Totals",
     "checked",
     "epoch",
+    "fields_of",
     "mapped",
     "number",
     "numbers",
@@ -330,6 +331,11 @@ def texts(reply: Reply) -> list[str]:
 def parts(replies: Sequence[Reply], size: int) -> list[Sequence[Reply]]:
     """Replies in parts of that size."""
     return [replies[start : start + size] for start in range(0, len(replies), size)]
+
+
+def fields_of(reply: Reply, count: int) -> list[Reply]:
+    """The values of HMGET; None for all of them where the reply is not that."""
+    return reply if isinstance(reply, list) and len(reply) == count else [None] * count
 
 
 def mapped(reply: Reply) -> dict[str, bytes]:

@@ -29,6 +29,7 @@ from sentinel.samplers.queues.base import (
     Stamps,
     checked,
     epoch,
+    fields_of,
     number,
     numbers,
     parts,
@@ -238,7 +239,7 @@ class _Bull:
         asked += [("EXISTS", self._key(queue, f"{job}:lock")) for queue, job in active]
         replies = (yield asked) if asked else []
         for (place, job), reply in zip(missing, replies, strict=False):
-            created, delay = reply if isinstance(reply, list) else (None, None)
+            created, delay = fields_of(reply, 2)
             stamp = epoch(created)
             self._stamps.learn(place, job, None if stamp is None else stamp + (number(delay) or 0.0) / 1000)
         unlocked: dict[str, int] = {}

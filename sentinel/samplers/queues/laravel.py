@@ -46,7 +46,7 @@ _SUPERVISORS = 100
 class Laravel:
     """Queues of one Laravel application in one database, and its Horizon."""
 
-    offers: ClassVar[Offers] = Offers(age="estimate", failures="estimate", progress="estimate")
+    offers: ClassVar[Offers] = Offers(failures="estimate", progress="estimate")
     needs: ClassVar[tuple[str, ...]] = ("zrange", "exists", "hget", "llen", "lindex", "zcard", "zcount")
     telling: ClassVar[str] = ""
 

@@ -25,6 +25,7 @@ from sentinel.samplers.queues.base import (
     Totals,
     checked,
     epoch,
+    fields_of,
     number,
     numbers,
     parts,
@@ -165,7 +166,7 @@ class _Rq:
         """What hashes and channels tell of workers; one without a hash is gone, or was lost long ago."""
         self._consumers = {}
         for worker, (subscribed, about) in replies.items():
-            beat, state, queues, death, done, failed, stopping = about if isinstance(about, list) else [None] * 7
+            beat, state, queues, death, done, failed, stopping = fields_of(about, len(_FIELDS))
             last = epoch(beat)
             if last is None or death is not None:
                 self._fleet.leave(worker, sight.clock, said=death is not None)

@@ -26,6 +26,7 @@ from sentinel.samplers.queues.base import (
     Sight,
     checked,
     epoch,
+    fields_of,
     number,
     numbers,
     text,
@@ -137,7 +138,7 @@ class _Sidekiq:
         """What the processes said last; gives the number of jobs that they work on."""
         total = 0.0
         for process, about in replies.items():
-            beat, busy, quiet, info = about if isinstance(about, list) else [None] * 4
+            beat, busy, quiet, info = fields_of(about, len(_FIELDS))
             at = number(beat)
             if at is not None:
                 total += number(busy) or 0.0
