@@ -274,7 +274,7 @@ def test_the_alert_of_each_cause_reads_as_it_was_accepted(cause: str) -> None:
     file = GOLDEN / f"{cause}.txt"
     if "SENTINEL_ACCEPT" in os.environ:
         file.write_text(text)
-    assert text == file.read_text()
+    assert text == file.read_text(), "read what came; if it is right, SENTINEL_ACCEPT=1 accepts it"
 
 
 @pytest.mark.parametrize("cause", STORIES)
