@@ -35,9 +35,7 @@ Queues and the workers of job systems (`queues/`): the table in `queues/base.py`
 
 Heartbeats named in YAML (`heartbeats.py`), labels: group, worker
     heartbeat_age_seconds (seconds since the last beat; grows while none comes; the series ends when
-    the worker signs off)
-
-Every poll: poll_seconds (how long it took)
+    the worker signs off) · worker_clock_skew_seconds (where a beat lies in the future)
 
 Every sampler, labels: sampler
     sampler_up = 1 or 0 · sampler_failed{sampler,reason} = 1, only while it fails

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
@@ -21,11 +21,14 @@ from redis.exceptions import RedisError
 from sentinel.model import Sample, Seconds
 from sentinel.samplers.base import Command, Reader, Reply, SamplerError, refusal, sample
 
-__all__ = ["BY_NAME", "HashHeartbeat", "Heartbeat", "Heartbeats", "KeyHeartbeat", "ZsetHeartbeat"]
+__all__ = ["BY_NAME", "HashHeartbeat", "Heartbeat", "Heartbeats", "KeyHeartbeat", "StreamHeartbeat", "ZsetHeartbeat"]
 
 _MOST = 2000
+_ENTRIES = 1000
 _SLACK = 0.05
 """Seconds around its expiry within which a vanished key counts as run out: TIME and PTTL are not one command."""
+_SKEW = 1.0
+"""Seconds that a beat may lie ahead of the server's clock before that is told."""
 _SECONDS = {"s": 1.0, "ms": 0.001}
 
 
@@ -44,6 +47,9 @@ class Beats(Protocol):
 
 class Heartbeat(Protocol):
     """One worker group. A frozen dataclass whose fields are its settings, one line in `BY_NAME`."""
+
+    needs: ClassVar[tuple[str, ...]]
+    """ACL names of the commands that it uses."""
 
     @property
     def group(self) -> str:
@@ -64,6 +70,8 @@ class KeyHeartbeat:
     The age is the longest TTL seen of the group less what is left. A key that is gone before its time was deleted:
     the worker signed off. That cannot be told where the TTL is shorter than the target's interval.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("pttl",)
 
     group: str
     key: str
@@ -88,6 +96,8 @@ class KeyHeartbeat:
 class HashHeartbeat:
     """A hash with the time of the last beat by worker. A field that is removed signs off."""
 
+    needs: ClassVar[tuple[str, ...]] = ("hgetall",)
+
     group: str
     key: str
     unit: Literal["s", "ms"] = "s"
@@ -104,6 +114,8 @@ class HashHeartbeat:
 class ZsetHeartbeat:
     """A sorted set of workers scored by their last beat. A member that is removed signs off."""
 
+    needs: ClassVar[tuple[str, ...]] = ("zrange",)
+
     group: str
     key: str
     unit: Literal["s", "ms"] = "s"
@@ -116,7 +128,33 @@ class ZsetHeartbeat:
         return _Table(("ZRANGE", self.key, 0, -1, "WITHSCORES"), self.unit, self.forget_after)
 
 
-BY_NAME: Mapping[str, type[Heartbeat]] = {"key": KeyHeartbeat, "hash": HashHeartbeat, "zset": ZsetHeartbeat}
+@dataclass(frozen=True)
+class StreamHeartbeat:
+    """A stream to which each worker adds an entry at each beat; the entry's id is its time.
+
+    At most 1,000 entries are read at a poll, the newest of them first seen. Nothing tells that a worker signed off.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("xrange", "xrevrange")
+
+    group: str
+    key: str
+    field: str = "worker"
+    """Of an entry, in which the worker's name is."""
+    forget_after: Seconds = 3600.0
+    """A worker that is lost for longer is not told of any more."""
+
+    def beats(self, names: Callable[[], Collection[str]]) -> Beats:
+        """Remembers each worker's last beat."""
+        return _Added(self)
+
+
+BY_NAME: Mapping[str, type[Heartbeat]] = {
+    "key": KeyHeartbeat,
+    "hash": HashHeartbeat,
+    "zset": ZsetHeartbeat,
+    "stream": StreamHeartbeat,
+}
 
 
 def _nobody() -> Collection[str]:
@@ -128,7 +166,6 @@ class Heartbeats:
     """All worker groups of a target, in one pipeline with the server's TIME."""
 
     name: ClassVar[str] = "heartbeats"
-    commands: ClassVar[tuple[str, ...]] = ("time", "pttl", "hgetall", "zrange")
 
     groups: tuple[Heartbeat, ...]
     names: Callable[[], Collection[str]] = field(default=_nobody, repr=False)
@@ -138,6 +175,11 @@ class Heartbeats:
 
     def __post_init__(self) -> None:
         self._beats = [group.beats(self.names) for group in self.groups]
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What these groups need, and no more."""
+        return ("time", *sorted({need for group in self.groups for need in group.needs}))
 
     async def sample(self, reader: Reader, now: float) -> list[Sample]:
         """An age for each worker of every group that can be read.
@@ -159,12 +201,18 @@ class Heartbeats:
                 errors.append(refusal(failed, group.key))
                 continue
             for worker, age in beats.ages(own, clock).items():
-                samples.append(sample("heartbeat_age_seconds", now, max(0.0, age), group=group.group, worker=worker))
+                samples += _told(group.group, worker, age, now)
             troubles += [f"{group.key}: {text}"] if (text := beats.trouble()) else []
         self.trouble = "; ".join([*map(str, errors), *troubles])
         if len(errors) == len(self.groups) > 0:
             raise SamplerError(errors[0].reason, self.trouble)
         return samples
+
+
+def _told(group: str, worker: str, age: float, now: float) -> Iterator[Sample]:
+    yield sample("heartbeat_age_seconds", now, max(0.0, age), group=group, worker=worker)
+    if age < -_SKEW:
+        yield sample("worker_clock_skew_seconds", now, -age, group=group, worker=worker)
 
 
 class _Table:
@@ -187,6 +235,42 @@ class _Table:
 
     def trouble(self) -> str:
         return _too_many(self._left_out)
+
+
+class _Added:
+    """Entries of a stream, from where the last reading ended."""
+
+    def __init__(self, settings: StreamHeartbeat) -> None:
+        self._settings = settings
+        self._last = ""
+        self._beaten: dict[str, float] = {}
+        self._left_out = 0
+
+    def commands(self) -> tuple[Command, ...]:
+        key = self._settings.key
+        newest: Command = ("XREVRANGE", key, "+", "-", "COUNT", _ENTRIES)
+        return (("XRANGE", key, self._last, "+", "COUNT", _ENTRIES) if self._last else newest,)
+
+    def ages(self, replies: Sequence[Reply], clock: float) -> dict[str, float]:
+        entries = sorted(entry for entry in map(self._entry, replies[0] or ()) if entry)
+        for time, worker, number in entries:
+            self._beaten[worker], self._last = time, number
+        kept = sorted(worker for worker, at in self._beaten.items() if clock - at <= self._settings.forget_after)
+        self._left_out = max(0, len(kept) - _MOST)
+        self._beaten = {worker: self._beaten[worker] for worker in kept[:_MOST]}
+        return {worker: clock - at for worker, at in self._beaten.items()}
+
+    def trouble(self) -> str:
+        return _too_many(self._left_out)
+
+    def _entry(self, entry: Reply) -> tuple[float, str, str] | None:
+        """Time, worker and id."""
+        if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], list):
+            return None
+        named = dict(zip(map(_text, entry[1][::2]), entry[1][1::2], strict=False)).get(self._settings.field)
+        number = _text(entry[0])
+        time = _time(number.partition("-")[0].encode())
+        return None if named is None or time is None else (time / 1000, _text(named), number)
 
 
 class _Expiring:

@@ -7,7 +7,7 @@ import redis
 
 from sentinel.model import Sample
 from sentinel.samplers.base import Command, Reply, SamplerError
-from sentinel.samplers.heartbeats import HashHeartbeat, Heartbeats, KeyHeartbeat, ZsetHeartbeat
+from sentinel.samplers.heartbeats import HashHeartbeat, Heartbeats, KeyHeartbeat, StreamHeartbeat, ZsetHeartbeat
 from sentinel.samplers.seats import Seats
 
 
@@ -24,7 +24,8 @@ class Script:
 
 
 def ages(samples: list[Sample]) -> dict[str, float]:
-    return {dict(one.series.labels)["worker"]: one.value for one in samples}
+    told = [one for one in samples if one.series.metric == "heartbeat_age_seconds"]
+    return {dict(one.series.labels)["worker"]: one.value for one in told}
 
 
 def clock(db: redis.Redis) -> float:
@@ -39,6 +40,25 @@ async def test_sorted_sets_and_hashes_tell_how_old_the_last_beats_are(seats: Sea
     sampler = Heartbeats((ZsetHeartbeat("g", "z"), HashHeartbeat("g", "h", "ms")))
     found = ages(await sampler.sample(seats, 0.0))
     assert found == {"a": pytest.approx(30, abs=1), "ahead": 0, "b": pytest.approx(20, abs=1)}
+
+
+async def test_a_beat_from_the_future_tells_that_a_clock_is_wrong(seats: Seats, db: redis.Redis) -> None:
+    db.zadd("z", {"right": clock(db), "ahead": clock(db) + 30})
+    samples = await Heartbeats((ZsetHeartbeat("g", "z"),)).sample(seats, 0.0)
+    (skew,) = [one for one in samples if one.series.metric == "worker_clock_skew_seconds"]
+    assert (dict(skew.series.labels)["worker"], skew.value) == ("ahead", pytest.approx(30, abs=1))
+
+
+async def test_entries_of_a_stream_tell_who_added_one_and_when(seats: Seats, db: redis.Redis) -> None:
+    now = clock(db)
+    for worker, age in (("a", 50), ("b", 40), ("a", 30), ("old", 20)):
+        db.xadd("s", {"load": 1, "worker" if worker != "old" else "name": worker}, id=f"{int((now - age) * 1000)}-0")
+    sampler = Heartbeats((StreamHeartbeat("g", "s"),))
+    expected = {"a": pytest.approx(30, abs=1), "b": pytest.approx(40, abs=1)}
+    assert ages(await sampler.sample(seats, 0.0)) == expected
+    db.xadd("s", {"worker": "b"})
+    assert ages(await sampler.sample(seats, 0.0)) == expected | {"b": pytest.approx(0, abs=1)}
+    assert sampler.commands == ("time", "xrange", "xrevrange")
 
 
 async def test_a_removed_member_has_signed_off(seats: Seats, db: redis.Redis) -> None:
