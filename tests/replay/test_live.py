@@ -16,6 +16,7 @@ import orjson
 import pytest
 import redis
 
+from sentinel.cli import main
 from sentinel.cli.replay import chosen
 from sentinel.config import load
 from sentinel.drill.background import Background
@@ -111,10 +112,8 @@ def test_record_writes_what_a_server_says_and_no_credential(running: EmbeddedSer
     assert replay_tape(file, chosen(None)).notifications == []
 
 
-def test_record_does_not_overwrite(running: EmbeddedServer, tmp_path: Path) -> None:
+def test_record_does_not_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "t.jsonl").write_text("precious")
-    command = [sys.executable, "-m", "sentinel", "record", running.url, str(tmp_path / "t.jsonl"), "--for", "1s"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert said.returncode == 1
-    assert "exists already" in said.stderr
+    assert main(["record", "redis://127.0.0.1:1", str(tmp_path / "t.jsonl"), "--for", "1s"]) == 1
+    assert "exists already" in capsys.readouterr().err
     assert (tmp_path / "t.jsonl").read_text() == "precious"

@@ -172,7 +172,7 @@ def test_the_command_prints_a_patch_and_changes_nothing(tmp_path: Path, capsys: 
 @pytest.mark.slow
 def test_eight_weeks_with_noise_keep_the_budget_on_unseen_weeks_and_lose_no_leak(tmp_path: Path) -> None:
     """Daily peaks reach limits that somebody set too low: a page a day. Four leaks come one every other week."""
-    plan = quiet_plan(42, 57.0, 60.0, restarts=(), freezes=())
+    plan = quiet_plan(42, 57.0, 180.0, restarts=(), freezes=())
     peak = int(World(plan).demand.max())
     names = named_groups(plan)
     starts = [MONDAY + (1 + 14 * number) * DAY + (3 + number) * HOUR for number in range(4)]
