@@ -13,6 +13,7 @@ Whatever the pipeline is told, what follows goes through `commit`: there is no o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -278,6 +279,7 @@ class _Daemon:
                 raise
         log(_logger, logging.INFO, "Serving /metrics, /healthz and /readyz", host=bound[0], port=bound[1])
         await self._write_address(*bound)
+        stack.callback(self._forget_address)
 
     def _app(self, host: str) -> Application:
         http = self.settings.http
@@ -291,6 +293,11 @@ class _Daemon:
             await asyncio.to_thread(replace, self.settings.state_dir / "api", url.encode())
         except OSError as error:
             log(_logger, logging.WARNING, "Commands will not find the daemon by themselves", why=str(error))
+
+    def _forget_address(self) -> None:
+        """Nobody listens there any more; another daemon's address may be the newest then."""
+        with contextlib.suppress(OSError):
+            (self.settings.state_dir / "api").unlink()
 
     # Its tasks
 

@@ -83,6 +83,7 @@ async def test_an_incident_is_acknowledged_survives_sigkill_and_is_told_as_over(
                 await until(lambda: "incident.resolved" in here.told())
                 timeline = await here.sentinel("incidents", "show", incident["ref"])
     assert here.told().count("incident.opened") == 1
+    assert not (here.state / "api").exists()
     assert "| acknowledged | ada | looking |" in timeline
     assert "| resolved | Sentinel | quiet in fresh readings |" in timeline
     assert "| ops/webhook | opened | delivered at" in timeline
