@@ -7,7 +7,8 @@ sees why a level moved, and that it is known.
 
 What imitates them is trouble itself: connections that are opened and not closed (`leak`), a rush (`flood`). A deploy
 needs as many deaths as births; scaling the same number for each process; a pool must have stood still again for
-`settle`. A group whose clients live for moments anyway is never deployed.
+`settle`. A group whose clients live for moments anyway is never deployed. Whoever reconnects after an outage is not
+deployed either: what comes within `settle` of it is the state to compare with.
 
 Source: reference/incidents.md 1.4 (what separates look-alikes), B3 and D3 (deploys that were looked for by time).
 """
@@ -112,6 +113,8 @@ class Change:
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires for `shown_for` with the newest line."""
         self._server(view)
+        if view.now - view.steady_since < self.settle:
+            self._groups.clear()
         blamed = {finding.subject for finding in (*view.found.get("leak", ()), *view.found.get("masked_leak", ()))}
         for track in view.each("redis_group_clients"):
             group = track.label("group")

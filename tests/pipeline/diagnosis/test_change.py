@@ -153,6 +153,14 @@ def test_a_restart_is_told_apart_from_another_server_in_its_place() -> None:
     assert lines(replaced.run(150)) == {"another server answers there (up for 12 d)."}
 
 
+def test_clients_that_reconnect_after_an_outage_are_not_deployed() -> None:
+    one = server()
+    one.down("timeout").run(60)
+    one.up().add(API, redis_group_births_total=30.0, redis_group_deaths_total=30.0).run(10)
+    one.add(API, redis_group_births_total=10.0, redis_group_deaths_total=10.0)
+    assert one.run(1200) == []
+
+
 def test_a_change_of_role_and_of_the_limit_are_told() -> None:
     one = server().drop("redis_info").set(labels(role="slave"), redis_info=1.0).set(redis_max_clients=500.0)
     assert lines(one.run(150)) == {"became a replica (was the master); maxclients changed from 1,000 to 500."}
