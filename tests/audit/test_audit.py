@@ -208,6 +208,12 @@ def test_births_spread_over_time_are_a_leak_and_a_burst_is_not() -> None:
     assert steady.cohort.pace == pytest.approx(25 / 2040)
 
 
+def spent(administrator: redis.Redis) -> float:
+    """Seconds that the server's main thread has worked: unlike the time that commands took, none of it is waiting."""
+    cpu = administrator.info("cpu")
+    return float(cpu["used_cpu_user_main_thread"]) + float(cpu["used_cpu_sys_main_thread"])
+
+
 @pytest.mark.slow
 def test_five_thousand_clients_cost_the_server_less_than_20_ms(capsys: Text) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -218,8 +224,7 @@ def test_five_thousand_clients_cost_the_server_less_than_20_ms(capsys: Text) -> 
         with redis.Redis(port=running.port) as administrator:
             costs = []
             for _ in range(5):
-                administrator.config_resetstat()
+                before = spent(administrator)
                 said(capsys, running.url)
-                stats = administrator.info("commandstats")
-                costs.append(sum(each["usec"] for name, each in stats.items() if "config" not in name) / 1000)
+                costs.append(1000 * (spent(administrator) - before))
     assert min(costs) < 20, costs
