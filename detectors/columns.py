@@ -210,7 +210,7 @@ class Columns:
         habit = self._habit(t, at[above])
         for i, usual in zip(above.tolist(), habit.tolist(), strict=True):
             one = int(at[i])
-            if surprise[i] < _HABIT * threshold[i] * usual:
+            if surprise[i] < (1.0 + _HABIT) * threshold[i] * usual:
                 news[i] = known[i]
             elif surprise[i] >= threshold[i] and one in self._familiar:
                 grain, memory = _SAME * float(state["step"][one]), float(state["memory"][one])
@@ -491,5 +491,5 @@ class _ExtremesColumns:
 
 
 def _faded(np: Any, peak: Floats, later: Floats) -> Floats:
-    faded: Floats = peak * seasonal.DayPeaks().keep ** np.maximum(0.0, later / seasonal.DAY - 1.0)
+    faded: Floats = peak * (1.0 - seasonal.DayPeaks().fade) ** np.maximum(0.0, later / seasonal.DAY - 1.0)
     return faded

@@ -41,8 +41,8 @@ _MEMORY: Final = 3.0
 """Memory of the records, in times between two false alarms."""
 _APART: Final = 100.0
 """Break between two episodes, in sampling intervals."""
-_HABIT: Final = 1.1
-"""A surprise must be so many times that of the same time on former days."""
+_HABIT: Final = 0.1
+"""A surprise must exceed that of the same time on former days by this part of it."""
 _SAME: Final = 0.01
 """Values closer than this part of a usual step are one and the same."""
 _KNOWN: Final = 0.9
@@ -86,8 +86,8 @@ class Default:
 
     Args:
         false_alarms: Seconds between two false alarms on a quiet series, above 0. On eleven kinds of simulated
-            quiet series it holds within a factor of two from a day to a month, at intervals of a minute and five
-            minutes; never more often than once in 700 values. See the README of detectors.
+            quiet series it mostly holds within a factor of two from a day to a month, at intervals of a minute and five
+            minutes, and errs on the rare side; never more often than once in 700 values. See the README of detectors.
 
     Source: our own composition, measured on labelled series; see the README of detectors for tables. A rest after an
     alarm, tails that go on learning and a memory for the time of day are what paid.
@@ -219,7 +219,7 @@ class Default:
         known = _KNOWN * threshold
         if surprise <= known:
             return surprise
-        if surprise < _HABIT * threshold * self._peaks.habit(t):
+        if surprise < (1.0 + _HABIT) * threshold * self._peaks.habit(t):
             return known
         if surprise >= threshold and self._familiar.knows(t, x, _SAME * self._step, self._views[1].memory):
             return known

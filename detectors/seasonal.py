@@ -92,9 +92,9 @@ class DayPeaks:
 
     Args:
         slots: Slots in a day, from 3 to 1440; a peak covers its neighbours too.
-        keep: Part of a slot's peak that is left a day after the next visit without a new one, from 0 to 1.
+        fade: Part of a slot's peak that is gone a day after the next visit without a new one, from 0 to 1.
 
-    >>> peaks = DayPeaks(slots=24, keep=0.8)
+    >>> peaks = DayPeaks(slots=24, fade=0.2)
     >>> peaks.learn(3600.0 * 3, 5.0)
     >>> peaks.learn(3600.0 * 4, 1.0)
     >>> [round(peaks.habit(3600.0 * hour), 6) for hour in (27, 51)]  # the same hour one and two days later
@@ -102,7 +102,7 @@ class DayPeaks:
     """
 
     slots: int = 96
-    keep: float = 0.8
+    fade: float = 0.2
     _former: Numbers = field(init=False, repr=False)
     _seen: Numbers = field(init=False, repr=False)
     _slot: int = field(default=-1, init=False, repr=False)
@@ -112,8 +112,8 @@ class DayPeaks:
     def __post_init__(self) -> None:
         if not 3 <= self.slots <= 1440:
             raise ValueError(f"slots must be from 3 to 1440, got {self.slots}")
-        if not 0.0 <= self.keep <= 1.0:
-            raise ValueError(f"keep must be from 0 to 1, got {self.keep}")
+        if not 0.0 <= self.fade <= 1.0:
+            raise ValueError(f"fade must be from 0 to 1, got {self.fade}")
         self._former = array("d", bytes(8 * self.slots))
         self._seen = array("d", bytes(8 * self.slots))
 
@@ -143,7 +143,7 @@ class DayPeaks:
         return self._faded(self._former[slot], t - self._seen[slot])
 
     def _faded(self, peak: float, later: float) -> float:
-        return peak * self.keep ** max(0.0, later / DAY - 1.0) if peak else 0.0
+        return peak * (1.0 - self.fade) ** max(0.0, later / DAY - 1.0) if peak else 0.0
 
     def _slot_of(self, t: float) -> int:
         return int(t % DAY * self.slots / DAY) % self.slots

@@ -46,7 +46,7 @@ CONSTANTS = {
     ),
     "extremes": ("_SHARE", "_PACE", "_TAIL_PACE", "_START_UP", "_LOST", "_NEAR"),
     "rest": ("_LENGTH", "_ONSET", "_GROWTH"),
-    "seasonal": ("slots", "weight", "keep"),
+    "seasonal": ("slots", "weight", "fade"),
     "familiar": ("times",),
     "pace": ("_NEAR",),
 }

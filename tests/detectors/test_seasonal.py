@@ -35,7 +35,7 @@ def test_a_peak_covers_its_neighbours_and_is_no_habit_of_its_own_hour() -> None:
 
 
 def test_a_peak_that_does_not_come_again_fades() -> None:
-    peaks = DayPeaks(slots=24, keep=0.5)
+    peaks = DayPeaks(slots=24, fade=0.5)
     peaks.learn(3.5 * HOUR, 8.0)
     peaks.learn(12.5 * HOUR, 1.0)
     assert [peaks.habit(day * DAY + 3.5 * HOUR) for day in (1, 2, 3)] == [8.0, 4.0, 2.0]
