@@ -34,7 +34,7 @@ async def test_an_incident_of_the_running_daemon_is_explained_by_its_reference_a
     assert code == 0
     assert said.startswith(f"Server frozen on 127.0.0.1:{running.port}  ({reference}, critical, ")
     assert re.search(r"^  nobody answered for +\S+ s +below 0.5 s$", said, re.MULTILINE), said
-    assert "not down: the port is open" in said
+    assert "not stopped: that would be refused" in said
 
 
 async def _frozen(running: EmbeddedServer, daemon: Running) -> str:

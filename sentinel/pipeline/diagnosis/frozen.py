@@ -1,8 +1,9 @@
-"""Frozen: the server takes connections and answers nobody, or only BUSY.
+"""Frozen: the server is silent on connections that are open, or answers only BUSY.
 
-A stopped process, a long command (KEYS, a huge DEL), a paused server (CLIENT PAUSE), a disk that hangs: no answer at
-all. A Lua script that runs for more than five seconds (`busy-reply-threshold`): everyone is told BUSY, and only SCRIPT
-KILL is let through. Both are told as one trouble, as a script is first the one and then the other.
+A stopped process, a long command (KEYS, a huge DEL), a paused server (CLIENT PAUSE), a disk that hangs, a network that
+loses everything: no answer at all. A Lua script that runs for more than five seconds (`busy-reply-threshold`): everyone
+is told BUSY, and only SCRIPT KILL is let through. Both are told as one trouble, as a script is first the one and then
+the other.
 
 Imitated by a short blip: only time separates them. A server that refuses is `unreachable`; one that answers late is
 `latency`.
@@ -69,13 +70,13 @@ class Frozen:
 
 
 _SUMMARY = {
-    False: "{target} takes connections but has not answered since {since} ({lasted}).",
+    False: "{target} has not answered since {since} ({lasted}): whatever is sent to it waits or is lost.",
     True: "{target} tells everyone BUSY: a script has been running since {since} ({lasted}) and nobody else is served.",
 }
 _ACTION = {
     False: (
         "Look at the host: is the process stopped or at 100 % CPU (a long script or KEYS), the disk hanging, or CLIENT "
-        "PAUSE in force (CLIENT UNPAUSE ends it)?"
+        "PAUSE in force (CLIENT UNPAUSE ends it)? If the host is well, look at the network to it."
     ),
     True: (
         "SCRIPT KILL ends it (FUNCTION KILL for a function). If it has written already, that is refused: wait, or "
@@ -83,6 +84,6 @@ _ACTION = {
     ),
 }
 _RULED_OUT = {
-    False: ("not down: the port is open", "not a blip: those are over sooner"),
+    False: ("not stopped: that would be refused, this is silence", "not a blip: those are over sooner"),
     True: ("not down and not hanging: it answers, with BUSY", "not a short script: BUSY begins after 5 s"),
 }

@@ -18,7 +18,9 @@ def test_silence_is_critical_after_half_a_minute() -> None:
     assert server.run(30) == []
     (finding,) = server.tick()
     assert finding.severity is Severity.CRITICAL
-    assert finding.summary == "redis-a takes connections but has not answered since 16:01 UTC (30 s)."
+    assert finding.summary == (
+        "redis-a has not answered since 16:01 UTC (30 s): whatever is sent to it waits or is lost."
+    )
 
 
 def test_a_poll_that_waited_tells_of_the_time_until_its_end() -> None:
