@@ -44,7 +44,7 @@ class Deploys:
 
     def expire(self, now: float) -> list[str]:
         """Forget those that explain nothing any more; gives their ids."""
-        ended = [name for name, deploy in self._deploys.items() if now >= self._end(deploy) + _RECENT]
+        ended = [name for name, deploy in self.items() if now >= self._end(deploy) + _RECENT]
         for name in ended:
             del self._deploys[name]
         return ended

@@ -87,7 +87,7 @@ class Silences:
         open_now = list(incidents())
         ended: list[tuple[str, Silence | None]] = [
             (name, silence)
-            for name, (silence, matchers) in self._silences.items()
+            for name, (silence, matchers) in sorted(self._silences.items(), key=lambda item: item[0])
             if (silence.until is not None and silence.until <= now)
             or (silence.until_resolved and not any(self._matches(matchers, incident) for incident in open_now))
         ]

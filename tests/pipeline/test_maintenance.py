@@ -109,6 +109,15 @@ def test_a_deploy_of_other_targets_explains_nothing() -> None:
     story = Story()
     story.act(Deploy(START, "ci", "v2", ("other-*",)))
     assert story.polls(leak=2) == ["ops/chat opened leak"]
+    assert story.notifications[0].incident.context == ()
+
+
+def test_how_long_ago_a_deploy_was_marked_is_told() -> None:
+    story = Story()
+    story.act(Deploy(START, "ci", "v2"))
+    story.wait(1200)
+    story.polls(leak=2)
+    assert story.notifications[0].incident.context == ("Deploy of v2 by ci, marked 20 min before.",)
 
 
 def test_a_deploy_lasts_as_long_as_its_marker_says() -> None:

@@ -150,3 +150,16 @@ def test_the_grace_of_a_start_does_not_begin_anew() -> None:
     story.polls(7, leak=0)
     story.restart()
     assert story.polls(leak=2) == ["ops/chat opened leak"]
+
+
+def test_silences_that_end_together_end_in_the_same_order_after_a_restart() -> None:
+    orders = []
+    for restarting in (False, True):
+        story = Story()
+        for target in ("b", "a", "d", "c"):
+            story.act(Silence(START, "ada", (f"target={target}",), until=START + 60))
+        if restarting:
+            story.restart()
+        story.wait(60)
+        orders.append([event for event in story.events() if event.startswith("silence ended")])
+    assert orders[0] == orders[1]

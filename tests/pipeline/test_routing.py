@@ -228,3 +228,19 @@ def test_what_is_open_when_shadow_mode_ends_is_told_then() -> None:
     story.polls(leak=3)
     story.restart(shadowed().pipeline._settings)
     assert story.polls(leak=3) == ["ops/chat opened leak"]
+
+
+def test_what_falls_due_on_one_target_does_not_wait_for_another() -> None:
+    quiet = chat("ops/chat", Severity.INFO, Reason.UPDATED)
+    story = Story(settings(quiet, routes=[Route("ops", repeat_interval=HOUR)]))
+    story.polls(target="a", leak=2)
+    story.wait(HOUR / 2)
+    story.polls(target="b", leak=2)
+    assert story.pipeline.next_deadline() == START + EVERY + HOUR
+
+
+def test_a_message_that_is_no_change_of_severity_names_none_before() -> None:
+    story = escalating()
+    story.polls(leak=2)
+    story.wait(HOUR + 1)
+    assert {n.reason: n.previous_severity for n in story.notifications} == {Reason.OPENED: None, Reason.REPEATED: None}
