@@ -34,7 +34,7 @@ from sentinel.logs import Redactor, configure, log
 from sentinel.metrics import Metrics
 from sentinel.model import Incident, Notification, Poll, Reason, Seconds, Secret, Severity
 from sentinel.outbox import Letter, RowState
-from sentinel.pace import keep_pace
+from sentinel.pace import Lateness, keep_pace
 from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
 from sentinel.pipeline.publishing import Published
 from sentinel.samplers.pushed import PushedHeartbeats
@@ -116,6 +116,8 @@ class _Daemon:
     _unsaved: str = ""
     _served: bool = False
     _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _lateness: Lateness = field(default_factory=lambda: Lateness())
+    _late_said: float = float("-inf")
     _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LISTS_AT_ONCE))
     _pushed: PushedHeartbeats = field(init=False)
     _fallbacks: Fallbacks = field(init=False)
@@ -206,6 +208,7 @@ class _Daemon:
         """What goes on beside delivery. Targets are staggered over their interval."""
         yield self._keep_reminding()
         yield self._keep_saving()
+        yield self._lateness.watch()
         yield keep_pace(SELF_EVERY, SELF_EVERY, self._look_at_itself, lambda missed: None)
         if self._tape is not None:
             yield self._keep_taping(self._tape)
@@ -313,10 +316,23 @@ class _Daemon:
         self.metrics.poll_seconds.labels(target=name).observe(loop.time() - started)
         for note in target.notes():
             log(_logger, logging.WARNING, "Sampling changed", target=name, note=note)
+        if self._too_late(target, poll):
+            self.metrics.polls.labels(target=name, outcome="late").inc()
+            return
         self.metrics.polls.labels(target=name, outcome=_outcome(poll)).inc()
         self.metrics.samples.labels(target=name).inc(len(poll.samples))
         self._sampled[name] = poll.time
         await self.commit(self.pipeline.feed(poll))
+
+    def _too_late(self, target: Target, poll: Poll) -> bool:
+        """Whether a poll ran into its time-out because this process was starved: that says nothing of the server."""
+        late, now = self._lateness.seconds, self.now()
+        if late < target.settings.timeout / 4 or not _timed_out(poll):
+            return False
+        if now - self._late_said >= LOOK_AGAIN:
+            self._late_said = now
+            log(_logger, logging.ERROR, "This process gets too little time; what it misses is no evidence", late=late)
+        return True
 
     def _listen_for_heartbeats(self) -> None:
         """Those of the present settings, with what was heard of them before."""
@@ -469,6 +485,7 @@ class _Daemon:
             count = sum(incident.severity is severity for incident in open_now)
             self.metrics.incidents.labels(state="open", severity=severity.name.lower()).set(count)
         self.metrics.clock_held_back_seconds.set(self.clock.held_back)
+        self.metrics.late_seconds.set(self._lateness.seconds)
         if self._saved is not None:
             self.metrics.snapshot_age_seconds.set(self.now() - self._saved)
         self.delivery.measure(self.now())
@@ -488,6 +505,8 @@ class _Daemon:
         reasons = [reason for reason in (self.store.failing, self._unsaved) if reason]
         if self.clock.held_back > 1:
             reasons.append(f"the wall clock was set back; it is {self.clock.held_back:.0f} s behind")
+        if self.now() - self._late_said < LOOK_AGAIN:
+            reasons.append("this process gets too little time: give it more processor, or fewer targets")
         return reasons
 
     def open_incidents(self) -> Sequence[Incident]:
@@ -588,6 +607,14 @@ def _outcome(poll: Poll) -> str:
     """`ok`, or why the first sampler that failed did."""
     failed = (dict(sample.series.labels) for sample in poll.samples if sample.series.metric == "sampler_failed")
     return next((labels["reason"] for labels in failed), "ok")
+
+
+def _timed_out(poll: Poll) -> bool:
+    """Whether a sampler or the dial probe waited in vain."""
+    failures = (
+        sample.series for sample in poll.samples if sample.series.metric in ("sampler_failed", "redis_dial_failed")
+    )
+    return any(("reason", "timeout") in series.labels for series in failures)
 
 
 def _configure_logs(settings: Settings, redactor: Redactor) -> None:

@@ -84,6 +84,7 @@ class Metrics:
         self.store_failures = counter("store_failures_total", "Transactions that the disk refused.")
         self.config_reloads = counter("config_reloads_total", "Reloads of the configuration.", "outcome")
         self.snapshot_age_seconds = gauge("snapshot_age_seconds", "Age of the newest snapshot of detector state.")
+        self.late_seconds = gauge("late_seconds", "How late this process comes to what is due: too busy, or starved.")
         self.clock_held_back_seconds = gauge("clock_held_back_seconds", "How far the wall clock stands behind.")
 
     def forget_target(self, target: str) -> None:

@@ -1,6 +1,7 @@
 """When work is done again and again: at its times, one after another, never piled up.
 
-Knows waiting and nothing of what is done. Everything that a daemon does at an interval for one target comes from here.
+Knows waiting and nothing of what is done. Everything that a daemon does at an interval for one target comes from here,
+and so does the knowledge that the daemon itself is behind.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from sentinel.model import Seconds
 
-__all__ = ["keep_pace"]
+__all__ = ["Lateness", "keep_pace"]
 
 
 async def keep_pace(
@@ -35,3 +36,22 @@ async def keep_pace(
         if missed:
             skipped(missed)
         due += interval * (missed + 1)
+
+
+class Lateness:
+    """How late this process comes to what is due.
+
+    A process that gets no processor sees time-outs that nobody but itself caused.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: Seconds = 0.0
+        """The worst of late; what was worse before fades by half in less than a second."""
+
+    async def watch(self, every: Seconds = 0.25) -> None:
+        """Keep measuring, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + every
+            await asyncio.sleep(every)
+            self.seconds = max(loop.time() - due, 0.8 * self.seconds)

@@ -48,6 +48,7 @@ class Server:
     told: list[str] = field(default_factory=list)
     """Notes that the next poll leaves."""
     raises: deque[Exception] = field(default_factory=deque)
+    times_out: bool = False
 
     def times(self, target: str) -> list[float]:
         return [at for at, name in self.polled if name == target]
@@ -66,7 +67,9 @@ class Target:
         if self.server.raises:
             raise self.server.raises.popleft()
         samples = [Sample(Series(metric), now, value) for metric, value in self.server.metrics.items()]
-        samples.append(Sample(Series("sampler_up", labels(sampler="info")), now, 1.0))
+        samples.append(Sample(Series("sampler_up", labels(sampler="info")), now, float(not self.server.times_out)))
+        if self.server.times_out:
+            samples.append(Sample(Series("sampler_failed", labels(sampler="info", reason="timeout")), now, 1.0))
         return Poll(self.settings.name, now, tuple(samples))
 
     def notes(self) -> list[str]:
@@ -256,6 +259,30 @@ async def test_a_bug_in_the_pipeline_ends_the_daemon(house: House) -> None:
             house.server.metrics["level"] = "not a number"  # type: ignore[assignment]
             await asyncio.wait([running], timeout=60)
             assert running.done()
+
+
+async def test_a_server_that_times_out_is_told(house: House) -> None:
+    house.server.times_out = True
+    async with house.daemon():
+        await house.until(lambda: house.receiver.heard)
+
+
+async def test_a_time_out_while_this_process_gets_no_time_is_no_evidence_and_is_told_as_such(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Starved:
+        seconds = 2.0
+
+        async def watch(self) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(app, "Lateness", Starved)
+    house.server.times_out = True
+    async with house.daemon():
+        await asyncio.sleep(110)
+        assert len(house.said("This process gets too little time; what it misses is no evidence")) == 2
+        assert await house.counted("sentinel_polls_total", outcome="late") > 20
+    assert house.receiver.heard == []
 
 
 # Reloads

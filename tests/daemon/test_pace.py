@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 import pytest
 
-from sentinel.pace import keep_pace
+from sentinel.pace import Lateness, keep_pace
 
 pytestmark = pytest.mark.looptime
 
@@ -62,6 +63,20 @@ async def test_work_never_runs_twice_at_once() -> None:
     work = Work(*[7.0] * 99)
     await work.paced(until=100.0)
     assert (work.most_at_once, len(work.began), sum(work.skipped)) == (1, 10, 10)
+
+
+@pytest.mark.looptime(False)
+async def test_a_process_that_was_held_up_knows_how_late_it_is_and_forgets_it_again() -> None:
+    late = Lateness()
+    watching = asyncio.create_task(late.watch(every=0.01))
+    await asyncio.sleep(0.02)
+    time.sleep(0.3)  # noqa: ASYNC251 - nothing else can run meanwhile: that is the point
+    await asyncio.sleep(0.02)
+    assert late.seconds > 0.15
+    async with asyncio.timeout(10):
+        while late.seconds > 0.1:
+            await asyncio.sleep(0.01)
+    watching.cancel()
 
 
 async def test_work_that_takes_the_whole_interval_misses_the_next_time() -> None:
