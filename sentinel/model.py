@@ -16,6 +16,7 @@ from detectors.base import Seconds
 
 __all__ = [
     "ComponentStatus",
+    "Course",
     "Culprit",
     "Eta",
     "Event",
@@ -280,6 +281,15 @@ class PublicUpdate:
     """Change the components and make no incident."""
 
 
+class Course(NamedTuple):
+    """What a metric did over a while, thinned to what a line of a message can show."""
+
+    metric: str
+    since: float
+    values: tuple[float, ...]
+    """Oldest first, evenly spread; a counter as its rate per second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """Something that one destination of one receiver is to be told."""
@@ -297,6 +307,8 @@ class Notification:
     """Others of the same target that are told by this message and by none of their own."""
     public: PublicUpdate | None = None
     """For status pages: all that they are told."""
+    course: Course | None = None
+    """What the metric behind the incident did up to now."""
 
 
 @dataclass(frozen=True, slots=True)

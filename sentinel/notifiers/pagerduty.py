@@ -128,6 +128,7 @@ def _details(story: Story) -> dict[str, Any]:
         "time_left": story.eta,
         "who": cut(story.culprit, 2000),
         "since": story.since,
+        "trend": story.trend,
         "status": story.status,
         "affected": cut(story.affected, 3000),
         "notes": cut(story.notes, 3000),

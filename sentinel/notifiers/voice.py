@@ -24,7 +24,19 @@ __all__ = ["Links", "Templates", "Voice"]
 
 _PLACES = ("id", "ref", "cause", "target", "subject")
 _NAMES = (
-    *("title", "status", "summary", "first_action", "eta", "culprit", "since", "affected", "evidence", "ruled_out"),
+    *(
+        "title",
+        "status",
+        "summary",
+        "first_action",
+        "eta",
+        "culprit",
+        "since",
+        "trend",
+        "affected",
+        "evidence",
+        "ruled_out",
+    ),
     *("notes", "also", "sign"),
     *("examples", "ref", "links", "id", "cause", "target", "subject", "severity", "state", "reason", "opened", "url"),
     "runbook_url",
@@ -187,7 +199,7 @@ def _names(story: Story, notification: Notification) -> dict[str, Any]:
 def _bare(story: Story, body: str) -> Story:
     """A story that has this to say and nothing else."""
     nothing: dict[str, Any] = dict.fromkeys(
-        ("first_action", "eta", "culprit", "since", "affected", "notes", "also"), ""
+        ("first_action", "eta", "culprit", "since", "trend", "affected", "notes", "also"), ""
     )
     nothing |= dict.fromkeys(("evidence", "ruled_out", "examples"), ())
     return replace(story, summary=body, **nothing)

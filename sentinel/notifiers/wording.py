@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import NamedTuple
 
-from sentinel.model import Culprit, Eta, Evidence, Incident, Notification, Reason, Severity
+from sentinel.model import Course, Culprit, Eta, Evidence, Incident, Notification, Reason, Severity
 from sentinel.pipeline.diagnosis.words import count, pace
 
 __all__ = [
@@ -91,6 +91,8 @@ class Story:
     eta: str
     culprit: str
     since: str
+    trend: str
+    """A row of bars: what the metric behind it did up to now."""
     affected: str
     evidence: tuple[str, ...]
     ruled_out: tuple[str, ...]
@@ -114,6 +116,7 @@ class Story:
             ("Time left", self.eta),
             ("Who", self.culprit),
             ("Since", self.since),
+            ("Trend", self.trend),
             ("Affected", self.affected),
             ("Note", self.notes),
             ("Also", self.also),
@@ -133,6 +136,7 @@ def tell(notification: Notification) -> Story:
         eta="" if over or finding.eta is None else eta_in_words(finding.eta, now),
         culprit=_culprit(finding.culprit) if finding.culprit else "",
         since=_since(finding.since, now) if finding.since is not None and not over else "",
+        trend=_trend(notification.course, now) if notification.course is not None else "",
         affected=", ".join(clean(name, 300) for name in finding.affected[:_MOST]),
         evidence=tuple(map(_evidence, finding.evidence[:_MOST])),
         ruled_out=tuple(clean(cut(why, 500)) for why in finding.ruled_out[:_MOST]),
@@ -343,6 +347,14 @@ def eta_in_words(eta: Eta, now: float) -> str:
     if first == last:
         return f"Full at about {first} UTC{wall}, in {left}."
     return f"Full between {first} and {last} UTC{wall}, in {left}."
+
+
+def _trend(course: Course, now: float) -> str:
+    bars = sparkline(course.values)
+    if not bars:
+        return ""
+    span = f"{_number(course.values[0])} to {_number(course.values[-1])} since {clock_time(course.since, now)} UTC"
+    return f"{bars} {clean(course.metric, 200)}, {span}"
 
 
 def _culprit(culprit: Culprit) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sentinel.model import Finding, Incident, Labels, Recording, Seconds, Series
+from sentinel.model import Course, Finding, Incident, Labels, Recording, Seconds, Series
 from sentinel.pipeline.series import SeriesStore, Track
 
 __all__ = ["Recorder"]
 
 _POINTS = 240
 """Kept of a series at most; when there are more, every other one is dropped."""
+_COURSE = 48
+"""Of these, given to a message at most."""
 _SERIES = 8
 """Kept of an incident at most, those of its own subject first."""
 _BEFORE: Seconds = 1200.0
@@ -79,6 +81,15 @@ class Recorder:
         """What is recorded so far of an incident that is open or was a short while ago."""
         reel = self._reels.get(incident)
         return None if reel is None else self._recording(incident, reel)
+
+    def course(self, incident: str) -> Course | None:
+        """What the first of an incident's series that moved at all did up to now; None if none did."""
+        reel = self._reels.get(incident)
+        for (metric, _), points in reel.points.items() if reel is not None else ():
+            if len({value for _, value in points}) > 1:
+                shown = _thinned(points, _COURSE)
+                return Course(metric, shown[0][0], tuple(value for _, value in shown))
+        return None
 
     def reels(self) -> dict[str, _Reel]:
         """Worth a snapshot."""

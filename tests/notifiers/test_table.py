@@ -49,7 +49,7 @@ THREADED: dict[str, Callable[[Any], bool]] = {
 def rows() -> dict[str, list[str]]:
     """The cells behind the kind, by kind."""
     table = re.findall(r"^\| [^|]+ \| `(\w+)` \|(.+)\|$", README.read_text(), re.MULTILINE)
-    return {kind: [cell.strip() for cell in cells.split("|")] for kind, cells in table if kind != "kind"}
+    return {kind: [cell.strip() for cell in cells.split("|")] for kind, cells in table if kind in BY_NAME}
 
 
 @contextlib.asynccontextmanager

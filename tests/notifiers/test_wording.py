@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from sentinel.model import Eta, Evidence, Notification, Reason, Secret, Severity
+from sentinel.model import Course, Eta, Evidence, Notification, Reason, Secret, Severity
 from sentinel.notifiers import BY_NAME
 from sentinel.notifiers.wording import TITLES, plain, tell
 from tests.notifiers.stories import NOON, leak, notification
@@ -116,3 +116,13 @@ def test_what_else_a_reader_should_know_and_what_is_told_along_are_lines_of_thei
     text = plain(tell(notification(incident=incident, related=(other,))))
     assert "Note: A deploy of 4.2 ended at 11:50. A silence of ada ended." in text
     assert "Also: Stall of encode on redis-a (critical)" in text
+
+
+def test_a_line_of_bars_shows_where_it_came_from() -> None:
+    course = Course("redis_connected_clients", NOON - 1200, (120.0, 150.0, 260.0, 412.0))
+    text = plain(tell(notification(course=course)))
+    assert "Trend: ▁▂▄█ redis_connected_clients, 120 to 412 since 11:40 UTC" in text
+
+
+def test_what_never_moved_is_not_drawn() -> None:
+    assert tell(notification(course=Course("x", NOON, (3.0, 3.0, float("nan"))))).trend == ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sentinel.model import Recording
+from sentinel.model import Course, Recording
 from tests.pipeline.stories import EVERY, START, Story
 
 QUIET = int(300 / EVERY)
@@ -24,6 +24,23 @@ def test_a_recording_holds_what_was_before_and_goes_on() -> None:
     story.polls(leak=2)
     story.polls(2, leak=3)
     assert values(recording(story)) == {"leak_trouble": [0, 0, 0, 2, 3, 3]}
+
+
+def test_a_message_holds_the_course_of_what_moved() -> None:
+    story = Story()
+    story.polls(3, leak=0)
+    story.polls(leak=2)
+    (opened,) = [told for step in story.steps for told in step.notifications]
+    assert opened.course == Course("leak_trouble", START + 10, (0.0, 0.0, 0.0, 2.0))
+
+
+def test_a_long_course_is_thinned() -> None:
+    story = Story()
+    story.polls(100, leak=0)
+    story.polls(leak=2)
+    (opened,) = [told for step in story.steps for told in step.notifications]
+    assert opened.course is not None
+    assert len(opened.course.values) <= 48
 
 
 def test_it_knows_when_each_value_was() -> None:
