@@ -44,6 +44,10 @@ LEAVE = 0.95
 WOBBLE = 1.12
 """How far a peak may stand above former days' and still be one of every day: two deviations of the difference between
 two readings that each have a noise of 4 %."""
+TRAFFIC = 2.0
+"""Times former days up to which more clients may be more traffic, which peaks in proportion; more stays as it is."""
+RISING = 0.25
+"""Part of the gain that the latter half of its time must hold: half of it when steady, least in a night's ebb."""
 SURPLUS = 4
 """Quarter hours in all of which today must have stood above former days."""
 
@@ -53,6 +57,8 @@ class _Outlook:
     severity: Severity
     why: str = ""
     eta: Eta | None = None
+    level: float = 0.0
+    """Clients when it was said; it is void once that is clearly left."""
 
 
 @dataclass
@@ -91,6 +97,8 @@ class Exhaustion:
     _floor: _Outlook | None = field(default=None, init=False, repr=False)
     _last: tuple[float, _Outlook, float] | None = field(default=None, init=False, repr=False)
     """When the worst was seen last, what it was, and the clients then."""
+    _quiet: bool = field(default=True, init=False, repr=False)
+    """Whether no cause names somebody in this poll."""
     _ceiling: float | None = field(default=None, init=False, repr=False)
     _lowered: str = field(default="", init=False, repr=False)
 
@@ -119,7 +127,7 @@ class Exhaustion:
 
     def _learn(self, view: View, clients: float, ceiling: float) -> None:
         """Days with a leak or a flood are not like any other."""
-        quiet = not any(view.found.get(name) for name in NAMING)
+        quiet = self._quiet = not any(view.found.get(name) for name in NAMING)
         if view.value("redis_restarts_total") or self._ledger is None:
             self._ledger = Ledger(self.day)
         self._ledger.add(view.now, clients)
@@ -137,6 +145,12 @@ class Exhaustion:
         """How much above former days all of the last hour stood, at least 1."""
         return max(1.0, min((high / usual if usual else 1.0 for high, usual in self._highs), default=1.0))
 
+    def _expected(self, usual: float) -> float:
+        """What former days had, with today's surplus: in proportion if it may be traffic, else as it stands."""
+        if self._quiet and self._busier <= TRAFFIC:
+            return usual * self._busier
+        return usual + max(0.0, min((high - before for high, before in self._highs), default=0.0))
+
     # The four looks.
 
     def _outlook(self, view: View, clients: float, ceiling: float) -> _Outlook | None:
@@ -146,7 +160,11 @@ class Exhaustion:
             self._by_trend(view, clients, ceiling),
             self._by_floor(view.now, clients, ceiling),
         )
-        worst = max((look for look in looks if look), key=lambda look: look.severity, default=None)
+        worst = max(
+            (look for look in looks if look and clients >= LEAVE * look.level),
+            key=lambda look: look.severity,
+            default=None,
+        )
         if worst is None or (self._last and worst.severity < self._last[1].severity):
             then, last, level = self._last or (0.0, None, 0.0)
             return last if view.now - then <= self.hold and clients >= LEAVE * level else worst
@@ -172,14 +190,16 @@ class Exhaustion:
 
         A peak is flat, so that a slightly busier day meets the ceiling long before: half of the way is the early end.
         """
-        busier = self._busier
         for ahead in range(SLOTS):
             then = now + ahead * DAY / SLOTS
             usual = self._habit.usual(then)
-            if usual * busier >= ceiling:
+            expected = self._expected(usual)
+            if usual and expected >= ceiling:
+                more = expected - usual if usual < ceiling else 0.0
                 why = f"former days had up to {count(usual)} at {clock_time(then)}"
-                why += f", and today has {busier - 1:.0%} more than they" if busier > WOBBLE else ""
-                return self._within(now, Eta(now + (then - now) / 2, then + DAY / SLOTS, _wall(ceiling)), why)
+                why += f", and today has {count(more)} more than they" if more else ""
+                eta = Eta(now + (then - now) / 2, then + DAY / SLOTS, _wall(ceiling))
+                return self._within(now, eta, why, self._quarter[1] if more else 0.0)
         return None
 
     def _by_trend(self, view: View, clients: float, ceiling: float) -> _Outlook | None:
@@ -201,7 +221,8 @@ class Exhaustion:
         return self._floor
 
     def _lifted(self, now: float, growth: Growth, clients: float, ceiling: float) -> _Outlook | None:
-        if growth.floor + growth.gain <= 0 or not self._sure(growth, 3):
+        recent, _ = self._floors.excess.pace(now, (now - growth.since) / 2)
+        if growth.floor + growth.gain <= 0 or recent < RISING * growth.gain or not self._sure(growth, 3):
             return None
         eta = self._eta(now, self._floors.excess, growth, ceiling - clients)
         if eta is None or eta.earliest - now > self.warning_within:
@@ -209,7 +230,7 @@ class Exhaustion:
         why = (
             f"its lowest level stands {count(growth.gain)} higher than on former days since {clock_time(growth.since)}"
         )
-        return self._within(now, eta, why)
+        return self._within(now, eta, why, clients)
 
     def _sure(self, growth: Growth, rises: int) -> bool:
         """Beyond chance, in some steps and no large one, and higher than before."""
@@ -227,9 +248,9 @@ class Exhaustion:
         found = fill_range(gained, seconds, room, dispersion=blocks, day=self.day)
         return Eta(now + found[0], now + found[1], _wall(self._ceiling or 0.0)) if found else None
 
-    def _within(self, now: float, eta: Eta, why: str) -> _Outlook:
+    def _within(self, now: float, eta: Eta, why: str, level: float) -> _Outlook:
         soon = eta.earliest - now <= self.critical_within
-        return _Outlook(Severity.CRITICAL if soon else Severity.WARNING, why, eta)
+        return _Outlook(Severity.CRITICAL if soon else Severity.WARNING, why, eta, level)
 
     # What is said.
 

@@ -49,7 +49,8 @@ class Habit:
     def usual(self, now: float) -> float:
         """The highest value of former days at this time of day, 0 if there was none."""
         day, slot = int(now // DAY), int(now % DAY * SLOTS / DAY)
-        return max(self._former(day, (slot + aside) % SLOTS) for aside in (-1, 0, 1))
+        around = (divmod(slot + aside, SLOTS) for aside in (-1, 0, 1))
+        return max(self._former(day + over, near) for over, near in around)
 
     def _former(self, day: int, slot: int) -> float:
         newest, high, before = self._slots.get(slot, (day, 0.0, 0.0))

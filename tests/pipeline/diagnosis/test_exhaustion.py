@@ -110,6 +110,26 @@ def test_a_day_that_is_busier_from_its_morning_on_is_told_before_its_peak() -> N
     assert first < 5 * 3600
 
 
+def test_what_somebody_holds_all_day_is_not_multiplied_by_the_peak() -> None:
+    one = server(step=300.0, limit=10_000.0)
+    days(one, 2.3)  # to 23:12, at 403
+    for number in range(200):  # 4,000 more within an hour, then nothing but the day
+        wave = 0.5 - 0.5 * math.cos(2 * math.pi * (one.now % DAY) / DAY)
+        found = at(one, round(400 + 390 * wave + min(4_000, 300 * number)))
+        if number > 30:
+            assert found == []
+
+
+def test_a_floor_that_was_told_is_over_when_a_restart_takes_it_away() -> None:
+    one, found = server(step=300.0, limit=4000.0), []
+    days(one, 2.0, noise=0.02)
+    level = 400.0
+    while not found:
+        level += 10.0
+        found = at(one, round(level))
+    assert at(one, 400) == []
+
+
 def test_a_steep_rise_is_critical_while_most_of_the_rest_is_free() -> None:
     one, coin = server(), random.Random(2)
     at(one, *(300 + coin.randint(-4, 4) for _ in range(120)))

@@ -76,3 +76,13 @@ def test_a_day_that_is_not_to_be_learned_does_not_become_usual() -> None:
         floors.add(START + DAY + quarter * QUARTER, 300.0, learn=False)
     floors.add(START + 2 * DAY + QUARTER, 300.0)
     assert floors.excess.level > 190.0
+
+
+def test_a_rise_that_began_before_midnight_is_not_compared_with_itself_after_it() -> None:
+    floors = Floors()
+    day_of(floors, 0, 100.0)
+    for quarter in range(96):
+        floors.add(START + DAY + quarter * QUARTER, 100.0 if quarter < 92 else 500.0)
+    for quarter in range(3):
+        floors.add(START + 2 * DAY + quarter * QUARTER, 500.0)
+        assert floors.excess.level == 400.0
