@@ -1,7 +1,11 @@
 """What a poll of many queues costs the server and us: python -m tests.bench.queues_bench [QUEUES]
 
-Server time is what the commands took by the server's own account (INFO commandstats), our time is CPU of this process.
-Half of the queues hold jobs. Measured on two shared cores with Redis 7.0.15; see the numbers in the test beside it.
+Server time is what the commands took by the server's own account (INFO commandstats), beside it CPU of its main thread
+and of this process. Half of the queues hold jobs. On two shared cores with Redis 7.0.15, 1,000 queues, ms a poll:
+
+    rq       commands 3.0, server 3.3, Sentinel 57
+    sidekiq  commands 0.4, server 1.1, Sentinel 21
+    bullmq   commands 4.7, server 4.0, Sentinel 79
 """
 
 from __future__ import annotations

@@ -117,6 +117,14 @@ async def test_a_queue_of_another_database_is_read_there_and_named_so(seats: Sea
     assert (found["depth", "jobs"], found["depth", "jobs@db3"]) == (0, 2)
 
 
+async def test_a_database_that_is_not_there_loses_no_other_queue(seats: Seats, db: redis.Redis) -> None:
+    db.rpush("jobs", "a")
+    queues = Queues((ListQueue("jobs"), ListQueue("jobs", db=999)))
+    samples = await queues.sample(seats, time.time())
+    assert {dict(one.series.labels)["queue"] for one in samples} == {"jobs"}
+    assert "DB index is out of range" in queues.trouble
+
+
 async def test_after_the_first_reading_lists_take_one_round_trip(seats: Seats, db: redis.Redis) -> None:
     queues, counted = Queues([ListQueue(f"l{number}") for number in range(50)]), Counted(seats)
     await queues.sample(counted, 1000.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,7 @@ from sentinel.samplers.dial import Dialer, Tls, parse_url
 from sentinel.samplers.queues import BY_NAME, Discovery, Listener, ListQueue, Queues, StreamQueue
 from sentinel.samplers.queues.rq import Rq
 from sentinel.samplers.seats import Seats
+from sentinel.samplers.target import Target, TargetSettings
 from tests.servers import client
 
 NOW = 1_795_485_600.0
@@ -236,3 +238,25 @@ async def test_a_stream_is_read_although_a_consumer_is_long_gone(seats: Seats, d
     db.xgroup_createconsumer("s", "g", "old")
     samples = await Queues([StreamQueue("s", "g", block=2.0)]).sample(seats, time.time())
     assert found(samples) == {("stream", "s")}
+
+
+async def test_the_printed_rights_are_enough_to_hear_celerys_workers(
+    running: EmbeddedServer, allowed: redis.Redis
+) -> None:
+    allowed.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+    allowed.sadd("_kombu.binding.celery.pidbox", "\x06\x16\x06\x16w1@host.celery.pidbox")
+    first = Target(TargetSettings("a", running.url))
+    await first.poll(NOW)
+    assert first.acl_line.endswith("&/0.celeryev/worker.*")
+    right = first.acl_line.replace("SETUSER sentinel", "SETUSER watcher").replace("PASSWORD", "pw")
+    allowed.execute_command(*right.split())
+    second = Target(TargetSettings("a", running.url.replace("//", "//watcher:pw@")))
+    await second.poll(NOW)
+    body = base64.b64encode(b'{"hostname": "w1@host", "active": 1, "processed": 1}').decode()
+    assert allowed.publish("/0.celeryev/worker.heartbeat", f'{{"body": "{body}"}}') == 2
+    poll = await second.poll(NOW + 5)
+    assert [one for one in poll.samples if one.series.metric == "heartbeat_age_seconds"]
+    assert second.notes() == ["queues: found celery: celery"]
+    assert allowed.acl_log() == []
+    for target in (first, second):
+        await target.close()

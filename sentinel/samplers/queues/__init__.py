@@ -212,7 +212,7 @@ class Queues:
                 else:
                     samples += outcome
                     each.told = bool(outcome)
-        self.trouble = "; ".join([*map(str, errors), *self._refusals(), *self._too_many()])
+        self.trouble = "; ".join([*dict.fromkeys(map(str, errors)), *self._refusals(), *self._too_many()])
         if errors and not samples:
             raise SamplerError(errors[0].reason, self.trouble)
         return [*samples, *self._counts(now)]
@@ -242,7 +242,10 @@ class Queues:
     async def _together(
         self, reader: Reader, db: int, now: float, askings: Sequence[Asking[T]]
     ) -> list[T | SamplerError]:
-        """Run them side by side: what all of them ask at a time goes out as one pipeline, the first with TIME."""
+        """Run them side by side: what all of them ask at a time goes out as one pipeline, the first with TIME.
+
+        That a database cannot be selected is the failure of all who look there.
+        """
         outcomes: dict[int, T | SamplerError] = {}
         waiting: dict[int, Sequence[Command]] = {}
         for place, asking in enumerate(askings):
@@ -251,7 +254,12 @@ class Queues:
         while waiting:
             asked, waiting = waiting, {}
             flat = [command for commands in asked.values() for command in commands]
-            replies = await reader.ask(*first, *flat, db=db)
+            try:
+                replies = await reader.ask(*first, *flat, db=db)
+            except SamplerError as error:
+                if db == self._own:
+                    raise
+                return [error for _ in askings]
             if first:
                 self._set_clock(replies.pop(0), now)
             rest, first = iter(replies), ()
@@ -304,20 +312,15 @@ class Queues:
         return self._looked is None or not 0 <= now - self._looked < interval
 
     async def _discover(self, reader: Reader, now: float) -> list[SamplerError]:
-        """Let everyone look again; a database that cannot be selected is left out."""
+        """Let everyone look again."""
         if self._discovery:
             self._look_in(self._discovery.dbs or _databases((await reader.ask(("INFO", "keyspace")))[0], self._own))
         room = Room(self._discovery.queues if self._discovery else Discovery.queues)
         errors: list[SamplerError] = []
         for db, followed in self._by_database(each for each in self._all if each.may_look(now)):
             sight = self._sight(db, now, room=room)
-            try:
-                outcomes = await self._together(reader, db, now, [each.discovering(sight) for each in followed])
-                errors += [outcome for outcome in outcomes if isinstance(outcome, SamplerError)]
-            except SamplerError as error:
-                if db == self._own:
-                    raise
-                errors.append(error)
+            outcomes = await self._together(reader, db, now, [each.discovering(sight) for each in followed])
+            errors += [outcome for outcome in outcomes if isinstance(outcome, SamplerError)]
         self._looked, self._left_out = now, room.left_out
         self._tell()
         return errors

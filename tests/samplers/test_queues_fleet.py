@@ -1,0 +1,82 @@
+"""Workers from poll to poll: lost, gone, forgotten, too many."""
+
+from __future__ import annotations
+
+from sentinel.samplers.queues.ageing import Ageing, Peeking
+from sentinel.samplers.queues.fleet import Fleet
+from tests.samplers.adapters.conftest import told
+
+
+def values(fleet: Fleet, clock: float) -> dict[tuple[str, str], float]:
+    return told(list(fleet.samples(clock, clock)))
+
+
+def test_a_worker_that_is_not_seen_any_more_is_lost_for_an_hour_and_then_forgotten() -> None:
+    fleet = Fleet("rq", 15.0)
+    fleet.beat("w", "g", 1000.0, 1000.0)
+    assert values(fleet, 4600.0)["heartbeat_age_seconds", "w"] == 3600
+    assert values(fleet, 4601.0) == {}
+
+
+def test_a_worker_that_left_is_told_of_for_a_minute_and_comes_back_with_a_beat() -> None:
+    fleet = Fleet("rq", 15.0)
+    fleet.beat("w", "g", 1000.0, 1000.0)
+    fleet.leave("w", 1010.0)
+    assert values(fleet, 1070.0) == {("worker_gone", "w"): 1}
+    assert values(fleet, 1071.0) == {}
+    fleet.leave("w", 1080.0)
+    fleet.beat("w", "g", 1090.0, 1090.0)
+    assert ("worker_gone", "w") not in values(fleet, 1090.0)
+
+
+def test_one_that_was_lost_did_not_leave_unless_it_says_so() -> None:
+    fleet = Fleet("rq", 15.0)
+    for worker in ("cleared", "late"):
+        fleet.beat(worker, "g", 1000.0, 1000.0)
+    fleet.leave("cleared", 1020.0)
+    fleet.leave("late", 1020.0, said=True)
+    assert values(fleet, 1020.0) == {("worker_gone", "late"): 1}
+
+
+def test_a_beat_that_lies_ahead_is_skew_and_no_negative_age() -> None:
+    fleet = Fleet("sidekiq", 30.0)
+    fleet.beat("w", "g", 1030.0, 1000.0)
+    found = values(fleet, 1000.0)
+    assert (found["heartbeat_age_seconds", "w"], found["worker_clock_skew_seconds", "w"]) == (0, 30)
+
+
+def test_workers_beyond_two_thousand_and_long_dead_ones_are_not_taken_in() -> None:
+    fleet = Fleet("rq", 15.0)
+    fleet.beat("dead", "g", 1000.0, 9000.0)
+    for number in range(2005):
+        fleet.beat(f"w{number}", "g", 9000.0, 9000.0)
+    assert len(fleet) == 2000
+    assert "dead" not in fleet
+
+
+def test_without_a_counter_an_age_begins_anew_whenever_the_next_job_is_another() -> None:
+    queue = Ageing()
+    readings = [(5, 1, 0.0), (5, 1, 10.0), (5, 2, 20.0), (6, 2, 50.0), (0, None, 60.0), (1, 3, 70.0)]
+    assert [queue.age(depth, head, clock) for depth, head, clock in readings] == [0, 10, 0, 30, 0, 0]
+
+
+def test_where_payloads_are_alike_a_counter_that_rose_means_that_the_next_job_is_another() -> None:
+    queue = Ageing(unique=False)
+    readings = [(2, 1, 0.0, 10), (2, 1, 10.0, 10), (2, 1, 20.0, 12)]
+    assert [queue.age(depth, head, clock, finished) for depth, head, clock, finished in readings] == [0, 10, 0]
+
+
+def test_a_long_backlog_is_remembered_in_bounded_memory() -> None:
+    queue = Ageing()
+    for second in range(10_000):
+        age = queue.age(second + 1, 7, float(second))
+    assert age == 9999
+    assert len(queue._arrivals) <= 720
+
+
+def test_a_payload_of_half_a_megabyte_is_fetched_again_after_two_minutes() -> None:
+    peeking = Peeking()
+    assert peeking.fetched("k", b"x" * 512 * 1024, 1000.0) is not None
+    assert not peeking.may("k", 1119.0)
+    assert peeking.may("k", 1120.0)
+    assert peeking.may("other", 1000.0)
