@@ -210,9 +210,9 @@ class Leak:
         return clock == "slow" or self._left(view, growth) <= self.critical_within
 
     def _alone(self, group: str, clock: Clock, growth: Growth) -> bool:
-        """Whether most of what all cohorts gained meanwhile is this group's."""
+        """Whether two thirds of what all cohorts gained meanwhile is this group's: of a flood of two it is half."""
         gains = (ledger.gained(growth.since) for name, ledger in self._ledgers[clock].items() if name != group)
-        return growth.gain >= sum(gain for gain in gains if gain > 0)
+        return growth.gain >= 2 * sum(gain for gain in gains if gain > 0)
 
     def _lifted(self, view: View, group: str, growth: Growth) -> bool:
         """A floor beyond all former days that goes on rising, with the wall within reach."""
