@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from sentinel.model import Finding, Labels, Poll, Sample, Series, labels
 from sentinel.pipeline.diagnosis import Diagnosis, windows
@@ -36,30 +36,30 @@ class Server:
         self.up()
         self.set(redis_restarts_total=0.0, **gauges)
 
-    def set(self, labelled: Labels = (), **gauges: float) -> Server:
+    def set(self, labelled: Labels = (), **gauges: float) -> Self:
         """Gauges from now on, all with these labels."""
         self.values |= {Series(name, labelled): value for name, value in gauges.items()}
         return self
 
-    def rate(self, labelled: Labels = (), **rates: float) -> Server:
+    def rate(self, labelled: Labels = (), **rates: float) -> Self:
         """Rises a second of counters from now on."""
         self.rates |= {Series(name, labelled): rate for name, rate in rates.items()}
         return self
 
-    def add(self, labelled: Labels = (), **amounts: float) -> Server:
+    def add(self, labelled: Labels = (), **amounts: float) -> Self:
         """A jump of counters."""
         for name, amount in amounts.items():
             self.values[Series(name, labelled)] = self.values.get(Series(name, labelled), 0.0) + amount
         return self
 
-    def drop(self, *metrics: str) -> Server:
+    def drop(self, *metrics: str) -> Self:
         """Metrics that are no longer part of a poll."""
         for one in [one for one in {**self.values, **self.rates} if one.metric in metrics]:
             self.values.pop(one, None)
             self.rates.pop(one, None)
         return self
 
-    def group(self, group: str, clients: float, sources: float, **example: str) -> Server:
+    def group(self, group: str, clients: float, sources: float, **example: str) -> Self:
         """A client group of the census from now on."""
         key = labels(group=group)
         self.set(key, redis_group_clients=clients, redis_group_sources=sources)
@@ -68,13 +68,13 @@ class Server:
             self.exemplars[Series("redis_group_clients", key)] = labels(**example)
         return self
 
-    def up(self) -> Server:
+    def up(self) -> Self:
         """It can be read."""
         self.hidden.clear()
         self.drop("sampler_failed")
         return self.set(labels(sampler="info"), sampler_up=1.0)
 
-    def down(self, reason: str) -> Server:
+    def down(self, reason: str) -> Self:
         """It cannot be read, for this reason."""
         self.drop("sampler_failed")
         self.hidden = {one.metric for one in self.values if not one.metric.startswith(("sampler_", "redis_dial"))}
