@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sentinel.model import Evidence, Finding, Incident, IncidentState, Severity, fingerprint, ulid
+from sentinel.model import Evidence, Finding, Incident, IncidentState, Seconds, Severity, fingerprint, ulid
 from sentinel.pipeline.settings import IncidentSettings
 
 __all__ = ["NO_DATA", "Change", "Incidents", "Progress"]
@@ -51,6 +51,8 @@ class Progress(NamedTuple):
     lower_since: float | None = None
     falls: int = 0
     """How often its severity has fallen."""
+    spacing: float = 0.0
+    """Time between the last two judgements."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,18 @@ class _Live:
     quiet_since: float | None = None
     lower_since: float | None = None
     falls: int = 0
+    spacing: float = 0.0
+
+    def judge(self, now: float, patience: Seconds) -> bool:
+        """Its cause was judged. Whether that had been missing for long: longer than `patience`, and than usual."""
+        gap = None if self.judged is None else now - self.judged
+        missing = gap is None or gap > max(patience, _USUAL * self.spacing)
+        self.judged, self.spacing = now, gap or 0.0
+        return missing
+
+
+_USUAL = 3.0
+"""Times the time between two judgements within which the next one is no gap: some readings are rare by themselves."""
 
 
 class Incidents:
@@ -111,21 +125,23 @@ class Incidents:
                 if incident.resolved_by:
                     self._dismissed.add(key)
 
-    def progress(self) -> dict[str, Progress]:
-        """How far open incidents are, by id."""
-        return {
-            live.incident.id: Progress(live.judged, live.quiet_since, live.lower_since, live.falls)
+    def progress(self) -> tuple[dict[str, Progress], frozenset[Key]]:
+        """How far open incidents are, by id; and what was resolved by hand and has fired ever since."""
+        live = {
+            live.incident.id: Progress(live.judged, live.quiet_since, live.lower_since, live.falls, live.spacing)
             for by_key in self._live.values()
             for live in by_key.values()
         }
+        return live, frozenset(self._dismissed)
 
-    def go_on(self, progress: dict[str, Progress]) -> None:
+    def go_on(self, progress: tuple[dict[str, Progress], frozenset[Key]]) -> None:
         """Take up what `progress` gave, after `restore`."""
+        by_id, dismissed = progress
+        self._dismissed = set(dismissed)
         for by_key in self._live.values():
             for live in by_key.values():
-                live.judged, live.quiet_since, live.lower_since, live.falls = progress.get(
-                    live.incident.id, Progress(live.judged)
-                )
+                found = by_id.get(live.incident.id, Progress(live.judged))
+                live.judged, live.quiet_since, live.lower_since, live.falls, live.spacing = found
 
     # Readings
 
@@ -180,7 +196,8 @@ class Incidents:
     def _go_on(self, live: _Live, finding: Finding, now: float) -> list[Change]:
         """The newest finding. Worse counts at once, and voids what was acknowledged before; better when it lasts."""
         before = live.incident.severity
-        live.judged, live.quiet_since = now, None
+        live.judge(now, self._settings.keep_firing_for)
+        live.quiet_since = None
         severity = max(before, finding.severity)
         if finding.severity >= before:
             live.lower_since = None
@@ -204,9 +221,8 @@ class Incidents:
         return min(wait, max(self._settings.history, self._settings.keep_firing_for))
 
     def _quiet(self, key: Key, live: _Live, now: float) -> list[Change]:
-        gap = live.judged is None or now - live.judged > self._settings.keep_firing_for
-        live.judged = now
-        if live.quiet_since is None or gap:
+        missing = live.judge(now, self._settings.keep_firing_for)
+        if live.quiet_since is None or missing:
             live.quiet_since = now
         wait = self._settings.history if live.incident.flapping else self._settings.keep_firing_for
         return [] if now - live.quiet_since < wait else [self._end(key, now, text="quiet in fresh readings")]

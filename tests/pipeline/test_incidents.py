@@ -271,3 +271,10 @@ def test_readings_that_are_back_end_it() -> None:
 def test_no_readings_can_be_taken_as_all_well() -> None:
     story = missing("ok")
     assert story.wait(600) == ["ops/chat resolved leak"]
+
+
+def test_a_cause_that_is_judged_rarely_by_itself_is_resolved_all_the_same() -> None:
+    story = Story()
+    story.polls(3, every=400.0, leak=2)
+    assert "ops/chat resolved leak" not in story.polls(every=400.0, leak=0)
+    assert story.polls(every=400.0, leak=0) == ["ops/chat resolved leak"]

@@ -6,7 +6,7 @@ import pytest
 
 from sentinel.model import Reason, Severity
 from sentinel.pipeline import IncidentSettings, Route, SnapshotError
-from sentinel.pipeline.actions import Acknowledge, Deploy, Silence
+from sentinel.pipeline.actions import Acknowledge, Deploy, Resolve, Silence
 from tests.pipeline.stories import EVERY, START, Story, chat, settings
 
 QUIET = int(300 / EVERY)
@@ -148,6 +148,15 @@ def test_a_snapshot_of_other_settings_costs_what_was_learnt_and_not_how_far_inci
 def test_the_grace_of_a_start_does_not_begin_anew() -> None:
     story = Story(settings(incidents=IncidentSettings(startup_grace=60)))
     story.polls(7, leak=0)
+    story.restart()
+    assert story.polls(leak=2) == ["ops/chat opened leak"]
+
+
+def test_what_was_resolved_by_hand_and_fell_quiet_opens_again_after_a_restart() -> None:
+    story = Story()
+    story.polls(leak=2)
+    story.act(Resolve(story.now, "ada", story.pipeline.incidents()[0].ref))
+    story.polls(leak=0)
     story.restart()
     assert story.polls(leak=2) == ["ops/chat opened leak"]
 
