@@ -106,7 +106,7 @@ def test_every_scenario_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(BY_NAME)
 
 
-@pytest.mark.parametrize("scenario", ["leak", "batch"])
+@pytest.mark.parametrize("scenario", ["leak", pytest.param("batch", marks=pytest.mark.slow)])
 def test_a_drill_that_is_killed_leaves_nothing_behind(running: EmbeddedServer, scenario: str) -> None:
     command = [sys.executable, "-m", "sentinel", "drill", scenario, running.url, "--pages", "http://127.0.0.1:1"]
     process = subprocess.Popen([*command, "--time-scale", "1000"], stderr=subprocess.DEVNULL)

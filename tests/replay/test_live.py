@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -95,13 +93,15 @@ async def test_a_daemon_that_was_killed_leaves_a_tape_up_to_the_last_second(
     assert pauses == pytest.approx([1.0] * len(pauses), abs=0.3)
 
 
-def test_record_writes_what_a_server_says_and_no_credential(running: EmbeddedServer, tmp_path: Path) -> None:
+def test_record_writes_what_a_server_says_and_no_credential(
+    running: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "t.jsonl"
     with redis.Redis(port=running.port) as client:
         client.config_set("requirepass", "hunter2")
         url = running.url.replace("redis://", "redis://:hunter2@")
-    command = [sys.executable, "-m", "sentinel", "record", url, str(file), "--for", "2s", "--interval", "0.5"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert main(["record", url, str(file), "--for", "2s", "--interval", "0.5"]) == 0
+    said = capsys.readouterr().out
     assert b"hunter2" not in file.read_bytes()
     polls = [entry for entry in read(file) if isinstance(entry, Poll)]
     assert f"{len(polls)} polls of 1 servers" in said
