@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sentinel.embedded import EmbeddedServer
 from tests.workers.conftest import Gate, Watch
-from tests.workers.systems import System
+from tests.workers.systems import SYSTEMS, System
 
 pytestmark = pytest.mark.slow
+
+
+def of(condition: Callable[[System], bool]) -> pytest.MarkDecorator:
+    """Only the systems of which that holds."""
+    chosen = [system for system in SYSTEMS if condition(system)]
+    return pytest.mark.parametrize("system", chosen, indirect=True, ids=lambda system: system.name)
+
+
+LIVELY = of(lambda system: system.offers.heartbeat != "no")
 
 
 async def test_jobs_wait_are_worked_on_and_are_done(
@@ -42,11 +52,10 @@ async def test_jobs_wait_are_worked_on_and_are_done(
             await watch.until(lambda: watch.value("in_flight") == 0)
 
 
+@LIVELY
 async def test_a_killed_worker_is_lost_while_work_waits(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path, gate: Gate
 ) -> None:
-    if system.offers.heartbeat == "no":
-        pytest.skip(f"{system.name} offers no sign of life")
     with system.worker(running.port, "w1", tmp_path / "log") as worker:
         await watch.until_known()
         system.tell(running.port, "enqueue", "6", gate.path)
@@ -58,11 +67,10 @@ async def test_a_killed_worker_is_lost_while_work_waits(
         assert not [place for metric, place in watch.values if metric == "worker_gone"]
 
 
+@of(lambda system: system.hangs is not None)
 async def test_a_stopped_worker_hangs(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path, gate: Gate
 ) -> None:
-    if system.hangs is None:
-        pytest.skip(f"a stopped worker of {system.name} is found after minutes only")
     with system.worker(running.port, "w1", tmp_path / "log") as worker:
         await watch.until_known()
         worker.signal(signal.SIGSTOP)
@@ -71,11 +79,10 @@ async def test_a_stopped_worker_hangs(
         await watch.until(lambda: max(watch.ages(), default=9) < 6)
 
 
+@LIVELY
 async def test_a_worker_that_stops_in_order_is_gone_and_not_lost(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path
 ) -> None:
-    if system.offers.heartbeat == "no":
-        pytest.skip(f"{system.name} offers no sign of life")
     with system.worker(running.port, "w1", tmp_path / "log") as worker:
         await watch.until_known()
         worker.ask_to_stop()
@@ -97,11 +104,10 @@ async def test_delayed_jobs_do_not_wait_and_have_no_age(
         assert watch.value("oldest_age_seconds") in (0, None)
 
 
+@of(lambda system: system.pauses)
 async def test_a_paused_queue_says_so(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path, gate: Gate
 ) -> None:
-    if not system.pauses:
-        pytest.skip(f"{system.name} has no pause")
     with system.worker(running.port, "w1", tmp_path / "log"):
         await watch.until_known()
         system.tell(running.port, "enqueue", "1", gate.path)
@@ -114,11 +120,10 @@ async def test_a_paused_queue_says_so(
         await watch.until(lambda: watch.value("paused") == 0)
 
 
+@of(lambda system: system.offers.failures != "no")
 async def test_failures_are_counted(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path, gate: Gate
 ) -> None:
-    if system.offers.failures == "no":
-        pytest.skip(f"{system.name} counts no failures")
     with system.worker(running.port, "w1", tmp_path / "log"):
         await watch.until_known()
         system.tell(running.port, "enqueue", "1", gate.path)
