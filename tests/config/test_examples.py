@@ -69,6 +69,11 @@ def test_it_loads_and_the_schema_knows_it(path: Path) -> None:
     assert valid(path.read_text())
 
 
+def test_every_destination_has_an_example() -> None:
+    texts = [path.read_text() for path in EXAMPLES]
+    assert {kind for kind in NOTIFIERS if not any(f"kind: {kind}\n" in text for text in texts)} == {"stdout"}
+
+
 def test_the_smallest_has_six_lines() -> None:
     assert len((CONFIG / "examples" / "minimal.yaml").read_text().splitlines()) == 6
 
