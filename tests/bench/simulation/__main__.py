@@ -1,7 +1,7 @@
 """Plays quiet and troubled weeks to Sentinel's pipeline and prints the score as Markdown.
 
 python -m tests.bench.simulation --weeks 8 --seed 1
-python -m tests.bench.simulation --weeks 8 --seed 1 --repeats 3 --jobs 2 > tests/bench/simulation/RESULTS.md
+python -m tests.bench.simulation --weeks 8 --seed 1 --repeats 3 --jobs 2
 """
 
 from __future__ import annotations
