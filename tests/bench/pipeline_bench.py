@@ -24,6 +24,7 @@ from sentinel.samplers.target import Target
 
 GROUPS, CLIENTS = 8, 4
 INTERVAL = 5.0
+MOVING = frozenset({"redis_connected_clients", "redis_ping_seconds", "redis_memory_used_bytes", "redis_group_clients"})
 
 
 async def template(url: str, port: int) -> Poll:
@@ -40,16 +41,21 @@ async def template(url: str, port: int) -> Poll:
 
 
 def polls(first: Poll, count: int) -> Iterator[Poll]:
-    """The same again and again: counters rise, gauges tremble."""
+    """The same again and again: counters rise, what moves on a server trembles, limits stay."""
     random = Random(7)
     for number in range(count):
-        time = first.time + number * INTERVAL
-        noise = random.random()
+        time, noise = first.time + number * INTERVAL, random.random()
         samples = tuple(
-            Sample(series, time, value + number * 10 if series.metric.endswith("_total") else value + noise, exemplar)
+            Sample(series, time, value + _moved(series.metric, number, noise), exemplar)
             for series, _, value, exemplar in first.samples
         )
         yield Poll(first.target, time, samples)
+
+
+def _moved(metric: str, number: int, noise: float) -> float:
+    if metric.endswith("_total"):
+        return 10.0 * number
+    return noise if metric in MOVING else 0.0
 
 
 def main(count: int) -> None:

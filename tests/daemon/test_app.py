@@ -106,6 +106,16 @@ class Receiver:
         return None
 
 
+@dataclass
+class Late:
+    """How late the process is; in virtual time it is as late as it is told."""
+
+    seconds: float = 0.0
+
+    async def watch(self) -> None:
+        await asyncio.Event().wait()
+
+
 class House:
     """A daemon, and the world around it."""
 
@@ -116,6 +126,7 @@ class House:
         self.loads: deque[Callable[[], Settings]] = deque()
         """What a reload finds; the settings as they are when this is empty."""
         self.wall_is_off = 0.0
+        self.running: asyncio.Task[None] | None = None
         self.metrics: list[Metrics] = []
         """Those of each daemon so far."""
 
@@ -154,7 +165,7 @@ class House:
         """A daemon that is told to stop at the end."""
         loop = asyncio.get_running_loop()
         clock = Clock(lambda: NOON + loop.time() + self.wall_is_off, loop.time)
-        running = asyncio.create_task(app.run(self.load, clock))
+        running = self.running = asyncio.create_task(app.run(self.load, clock))
         try:
             await self.until(lambda: self.said("Watching"))
             yield running
@@ -168,6 +179,8 @@ class House:
 
     async def reload(self) -> None:
         """Told to read its configuration again, and done with it."""
+        assert self.running is not None
+        assert not self.running.done(), "the signal would end the tests"
         before = len(self.said("Reloaded")), len(self.said("The new configuration cannot be used; the old one stays"))
         os.kill(os.getpid(), signal.SIGHUP)
         await self.until(
@@ -182,7 +195,7 @@ class House:
 
     @staticmethod
     async def until(holds: Callable[[], Any]) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not holds():
                 await asyncio.sleep(0.01)
 
@@ -203,6 +216,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCap
     made = House(tmp_path / "state", caplog)
     monkeypatch.setattr(app, "Target", lambda settings, _: Target(made.server, settings))
     monkeypatch.setattr(app, "Metrics", made.measured)
+    monkeypatch.setattr(app, "Lateness", Late)
     monkeypatch.setattr(app, "configure", lambda *_, **__: None)
     caplog.set_level(logging.INFO, "sentinel")
     return made
@@ -270,13 +284,7 @@ async def test_a_server_that_times_out_is_told(house: House) -> None:
 async def test_a_time_out_while_this_process_gets_no_time_is_no_evidence_and_is_told_as_such(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Starved:
-        seconds = 2.0
-
-        async def watch(self) -> None:
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr(app, "Lateness", Starved)
+    monkeypatch.setattr(app, "Lateness", lambda: Late(2.0))
     house.server.times_out = True
     async with house.daemon():
         await asyncio.sleep(110)
