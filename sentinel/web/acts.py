@@ -25,13 +25,12 @@ from aiohttp import web
 from sentinel.model import Event
 from sentinel.notifiers.wording import rfc3339
 from sentinel.pipeline.actions import ActionError, Deploy, Silence, decode
-from sentinel.web.guard import Guard, Handler, answer, body_of, refusal
+from sentinel.web.guard import Guard, Handler, answer, body_of, limit_of, refusal
 from sentinel.web.view import View
 
 __all__ = ["add_acts", "event"]
 
 _KINDS = {"ack": "acknowledge", "note": "note", "mark": "mark", "resolve": "resolve"}
-_MOST = 1000
 
 
 def add_acts(app: web.Application, view: View, guard: Guard) -> None:
@@ -61,10 +60,8 @@ def add_acts(app: web.Application, view: View, guard: Guard) -> None:
         return answer({"time": rfc3339(view.now()), "deploys": [_deploy(name, kept) for name, kept in found]})
 
     async def events(request: web.Request) -> web.Response:
-        limit = request.query.get("limit", "100")
-        if not limit.isdecimal() or not 0 < int(limit) <= _MOST:
-            return refusal(400, f"`limit` must be a whole number from 1 to {_MOST}, got {limit[:40]!r}")
-        return answer({"time": rfc3339(view.now()), "events": [event(e) for e in await view.events(None, int(limit))]})
+        found = await view.events(None, limit_of(request))
+        return answer({"time": rfc3339(view.now()), "events": [event(each) for each in found]})
 
     for path, kind in _KINDS.items():
         app.router.add_post(f"/api/v1/incidents/{{name}}/{path}", acting(kind))

@@ -18,7 +18,10 @@ from aiohttp import web
 
 from sentinel.model import Secret
 
-__all__ = ["Guard", "Handler", "answer", "body_of", "refusal"]
+__all__ = ["Guard", "Handler", "answer", "body_of", "limit_of", "refusal"]
+
+_MOST = 1000
+"""Entries in one answer."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -75,6 +78,18 @@ def answer(body: object, status: int = 200) -> web.Response:
 def refusal(status: int, why: str) -> web.Response:
     """An error that says what to do."""
     return answer({"error": why}, status)
+
+
+def limit_of(request: web.Request) -> int:
+    """How many entries a request asks for with `?limit=`; 100 if it does not say.
+
+    Raises:
+        HTTPBadRequest: it is no number from 1 to 1,000.
+    """
+    limit = request.query.get("limit", "100")
+    if not limit.isdecimal() or not 0 < int(limit) <= _MOST:
+        raise web.HTTPBadRequest(reason=f"`limit` must be a whole number from 1 to {_MOST}, got {limit[:40]!r}")
+    return int(limit)
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:

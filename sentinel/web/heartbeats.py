@@ -6,10 +6,10 @@ request always names its origin (Fetch standard, section 3.1).
 
 from __future__ import annotations
 
-import orjson
 from aiohttp import web
 
 from sentinel.samplers.pushed import UnknownHeartbeatError
+from sentinel.web.guard import answer, refusal
 from sentinel.web.view import View
 
 __all__ = ["add_heartbeats"]
@@ -20,19 +20,15 @@ def add_heartbeats(app: web.Application, view: View) -> None:
 
     async def beat(request: web.Request) -> web.Response:
         if "Origin" in request.headers:
-            return _answer(403, error="a heartbeat comes from a job, not from a page in a browser")
+            return refusal(403, "a heartbeat comes from a job, not from a page in a browser")
         name, kind = request.match_info["name"], request.match_info.get("kind", "success")
         try:
             await view.beat(name, kind)
         except UnknownHeartbeatError as error:
-            return _answer(404, error=str(error))
+            return refusal(404, str(error))
         except ValueError as error:
-            return _answer(400, error=str(error))
-        return _answer(200, heartbeat=name, beat=kind)
+            return refusal(400, str(error))
+        return answer({"heartbeat": name, "beat": kind})
 
     app.router.add_post("/api/v1/heartbeats/{name}", beat)
     app.router.add_post("/api/v1/heartbeats/{name}/{kind}", beat)
-
-
-def _answer(status: int, **body: str) -> web.Response:
-    return web.Response(body=orjson.dumps(body) + b"\n", status=status, content_type="application/json")

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from sentinel.model import Culprit, Eta, Evidence, Incident
 from sentinel.notifiers.wording import eta_in_words, measured, rfc3339, title
+from sentinel.web.guard import answer, limit_of, refusal
 from sentinel.web.view import View
 
 __all__ = ["add_incidents"]
-
-_MOST = 1000
 
 
 def add_incidents(app: web.Application, view: View) -> None:
@@ -27,23 +25,22 @@ def add_incidents(app: web.Application, view: View) -> None:
     """
 
     async def every(request: web.Request) -> web.Response:
-        state, limit = request.query.get("state", "open"), request.query.get("limit", "100")
+        state = request.query.get("state", "open")
         if state not in ("open", "all"):
-            return _json({"error": f"`state` must be open or all, got {state[:40]!r}"}, 400)
-        if not limit.isdecimal() or not 0 < int(limit) <= _MOST:
-            return _json({"error": f"`limit` must be a whole number from 1 to {_MOST}, got {limit[:40]!r}"}, 400)
+            return refusal(400, f"`state` must be open or all, got {state[:40]!r}")
+        limit = limit_of(request)
         if state == "all":
-            found = list(await view.past_incidents(int(limit)))
+            found = list(await view.past_incidents(limit))
         else:
             found = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
-        return _json({"time": rfc3339(view.now()), "incidents": [_brief(incident) for incident in found]})
+        return answer({"time": rfc3339(view.now()), "incidents": [_brief(incident) for incident in found]})
 
     async def one(request: web.Request) -> web.Response:
         name = request.match_info["name"]
         incident = await view.incident(name)
         if incident is None:
-            return _json({"error": f"no incident is called {name[:40]!r}; /api/v1/incidents lists those open"}, 404)
-        return _json(_brief(incident) | _explained(incident, view.now()))
+            return refusal(404, f"no incident is called {name[:40]!r}; /api/v1/incidents lists those open")
+        return answer(_brief(incident) | _explained(incident, view.now()))
 
     app.router.add_get("/api/v1/incidents", every)
     app.router.add_get("/api/v1/incidents/{name}", one)
@@ -111,7 +108,3 @@ def _culprit(culprit: Culprit) -> dict[str, Any]:
 
 def _eta(eta: Eta) -> dict[str, Any]:
     return {"earliest": rfc3339(eta.earliest), "latest": rfc3339(eta.latest), "wall": eta.wall}
-
-
-def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body) + b"\n", status=status, content_type="application/json")

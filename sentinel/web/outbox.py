@@ -14,12 +14,11 @@ from aiohttp import web
 
 from sentinel.notifiers.wording import rfc3339, title
 from sentinel.outbox import Letter, RowState
-from sentinel.web.guard import Guard, Handler, answer, body_of, refusal
+from sentinel.web.guard import Guard, Handler, answer, body_of, limit_of, refusal
 from sentinel.web.view import View
 
 __all__ = ["add_outbox"]
 
-_MOST = 1000
 _WAITING = (RowState.PENDING, RowState.SENDING)
 
 
@@ -27,13 +26,12 @@ def add_outbox(app: web.Application, view: View, guard: Guard) -> None:
     """Put the paths into an application."""
 
     async def listed(request: web.Request) -> web.Response:
-        state, limit = request.query.get("state", "all"), request.query.get("limit", "100")
+        state = request.query.get("state", "all")
         if state not in ("waiting", "dead", "all"):
             return refusal(400, f"`state` must be waiting, dead or all, got {state[:40]!r}")
-        if not limit.isdecimal() or not 0 < int(limit) <= _MOST:
-            return refusal(400, f"`limit` must be a whole number from 1 to {_MOST}, got {limit[:40]!r}")
-        letters = [each for each in await view.letters(int(limit)) if state in ("all", _sort(each))]
-        found = [_brief(each) for each in letters[: int(limit)]]
+        limit = limit_of(request)
+        letters = [each for each in await view.letters(limit) if state in ("all", _sort(each))]
+        found = [_brief(each) for each in letters[:limit]]
         return answer({"time": rfc3339(view.now()), "notifications": found})
 
     async def one(request: web.Request) -> web.Response:
