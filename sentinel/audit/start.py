@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from sentinel.audit.look import Look
+from sentinel.pipeline.diagnosis.words import row
 from sentinel.samplers.dial import Address
 
 __all__ = ["configuration"]
@@ -66,5 +67,4 @@ def _found(look: Look) -> list[str]:
     if not systems:
         return ["    # no job system was found; name lists, sorted sets and streams that hold jobs under `queues`"]
     names = sorted({labels.get("queue", "") for labels, _ in look.each("queue_depth")})
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return [f"    discover: {{systems: [{', '.join(systems)}]}}    # found: {shown}"]
+    return [f"    discover: {{systems: [{', '.join(systems)}]}}    # found: {row(names, most=8)}"]

@@ -10,9 +10,7 @@ Source: the pings of healthchecks.io (success, start, fail; period and grace).
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Literal, get_args
 
 import orjson
 
+from sentinel import statefile
 from sentinel.model import Poll, Sample, Seconds
 from sentinel.samplers.base import sample
 
@@ -115,16 +114,7 @@ class PushedHeartbeats:
         if self._file is None:
             return
         kept = {name: (heard.succeeded, heard.started, heard.failed) for name, heard in self._heard.items()}
-        new = self._file.with_suffix(".new")
-        try:
-            with new.open("wb") as file:
-                file.write(orjson.dumps(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                new.unlink()
+        statefile.replace(self._file, orjson.dumps(kept))
 
     def poll(self, now: float) -> Poll:
         """What there is to judge at `now`: ages in seconds, beside what was agreed of each."""

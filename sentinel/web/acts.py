@@ -60,8 +60,8 @@ def add_acts(app: web.Application, view: View, guard: Guard) -> None:
         return answer({"time": rfc3339(view.now()), "deploys": [_deploy(name, kept) for name, kept in found]})
 
     async def events(request: web.Request) -> web.Response:
-        found = await view.events(None, limit_of(request))
-        return answer({"time": rfc3339(view.now()), "events": [event(each) for each in found]})
+        limit = limit_of(request)
+        return answer({"time": rfc3339(view.now()), "events": [event(e) for e in await view.events(None, limit)]})
 
     for path, kind in _KINDS.items():
         app.router.add_post(f"/api/v1/incidents/{{name}}/{path}", acting(kind))

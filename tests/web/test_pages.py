@@ -222,3 +222,10 @@ async def test_the_port_is_free_again_after_the_block(daemon: Daemon) -> None:
     async with serve(make_app(daemon), "127.0.0.1", 0) as (host, port):
         pass
     socket.create_server((host, port)).close()
+
+
+@pytest.mark.parametrize("path", ["incidents?state=all&", "events?", "outbox?"])
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "ten"])
+async def test_a_limit_that_is_none_is_refused_with_what_it_may_be(browser: Browser, path: str, limit: str) -> None:
+    status, answer = await browser.get(f"/api/v1/{path}limit={limit}")
+    assert (status, answer["error"]) == (400, f"`limit` must be a whole number from 1 to 1000, got {limit!r}")

@@ -17,12 +17,9 @@ from typing import ClassVar
 
 from sentinel.model import Culprit, Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
-from sentinel.pipeline.diagnosis.words import span
+from sentinel.pipeline.diagnosis.words import row, span
 
 __all__ = ["ClockSkew"]
-
-NAMED = 5
-"""Workers named in the text."""
 
 
 @dataclass
@@ -55,8 +52,7 @@ class ClockSkew:
 
     def _finding(self, view: View, group: str, workers: dict[str, float]) -> Finding:
         names = sorted(workers, key=lambda name: -abs(workers[name]))
-        rest = len(names) - NAMED
-        shown = ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+        shown = row(names)
         worst = workers[names[0]]
         way = "ahead of" if worst > 0 else "behind"
         return Finding(

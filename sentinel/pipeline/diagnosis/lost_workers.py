@@ -25,7 +25,7 @@ from typing import ClassVar
 
 from sentinel.model import Culprit, Evidence, Finding, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
-from sentinel.pipeline.diagnosis.words import clock_time, count, span
+from sentinel.pipeline.diagnosis.words import clock_time, count, row, span
 
 __all__ = ["LostWorkers"]
 
@@ -35,8 +35,6 @@ STEP = 0.1
 one interval in ten is longer."""
 LONGEST = 4.0
 """Periods beyond which an interval is a pause and not a period."""
-NAMED = 5
-"""Workers named in the text."""
 
 
 @dataclass(slots=True)
@@ -98,8 +96,7 @@ class LostWorkers:
     ) -> Finding:
         part = len(late) / len(silences)
         longest = max(silences[worker] for worker in late)
-        rest = len(late) - NAMED
-        shown = ", ".join(late[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+        shown = row(late)
         since = view.now - longest
         return Finding(
             target=view.target,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["clock_time", "count", "listed", "pace", "size", "span"]
+__all__ = ["clock_time", "count", "listed", "pace", "row", "size", "span"]
 
 _SIZES = (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
@@ -80,3 +80,13 @@ def clock_time(time: float) -> str:
     """
     minutes = int(time // 60) % 1440
     return f"{minutes // 60:02d}:{minutes % 60:02d} UTC"
+
+
+def row(names: Sequence[str], most: int = 5) -> str:
+    """Names separated by commas, as they may be copied; the rest as a number.
+
+    >>> row(["w1", "w2"]), row(["w1", "w2", "w3"], most=2)
+    ('w1, w2', 'w1, w2 and 1 more')
+    """
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
