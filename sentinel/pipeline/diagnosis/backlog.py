@@ -117,7 +117,7 @@ class Backlog:
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires once a queue until its floor is back at what is usual and its jobs are as young as they should be."""
         stalled = {finding.subject for finding in view.found.get("stall", ())}
-        for reading in queue_readings(view):
+        for reading in view.once(queue_readings):
             queue = self._queues.setdefault(reading.labels, _Queue())
             track = view.store.one(reading.series, reading.labels)
             if track is None:

@@ -7,14 +7,16 @@ other causes: what was found before it in the same poll is in `view.found` by na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from sentinel.model import Finding, Labels, Seconds
 from sentinel.pipeline.series import SeriesStore, Track, Window
 
 __all__ = ["Cause", "View"]
+
+Made = TypeVar("Made")
 
 
 class Cause(Protocol):
@@ -43,6 +45,14 @@ class View:
     """Since when it has not been readable; None while it is."""
     blind_reason: str = ""
     found: dict[str, list[Finding]] = field(default_factory=dict)
+    _made: dict[Callable[[View], Any], Any] = field(default_factory=dict)
+
+    def once(self, make: Callable[[View], Made]) -> Made:
+        """What several causes need of this poll: made for the first that asks, and not to be changed by any."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
 
     def value(self, metric: str, labels: Labels = ()) -> float | None:
         """Newest value (a counter's rate per second) if it is part of this poll."""

@@ -46,7 +46,7 @@ def even(growth: Growth, evidence: float, least: float, rises: int) -> bool:
 
 
 def sizes(view: View) -> dict[str, Size]:
-    """Size of every group that the census saw in this poll, to be remembered beside its cohort."""
+    """Size of every group that the census saw in this poll, to be remembered beside its cohort; ask by `view.once`."""
     sources = {track.labels: track.raw for track in view.each("redis_group_sources")}
     return {group_of(track): (track.raw, sources.get(track.labels, 1.0)) for track in view.each("redis_group_clients")}
 

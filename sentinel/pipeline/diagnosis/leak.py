@@ -127,7 +127,7 @@ class Leak:
         if view.value("redis_restarts_total"):
             self._forget_all()
         known = {finding.subject for finding in view.found.get("masked_leak", ())}
-        self._sizes = sizes(view)
+        self._sizes = view.once(sizes)
         for clock in ("slow", "fast"):
             self._read(view, clock)
         self._read_floors(view)

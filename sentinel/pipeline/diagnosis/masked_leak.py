@@ -121,7 +121,7 @@ class MaskedLeak:
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires from the second restart on, until it has not grown for as long as its longest tooth."""
-        known, tracks = sizes(view), list(view.each(UNUSED))
+        known, tracks = view.once(sizes), list(view.each(UNUSED))
         for track in tracks:
             group = group_of(track)
             saw = self._saws.get(group)

@@ -6,7 +6,6 @@ may not offer; what it does not offer is None, never 0. Judges nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from sentinel.model import Labels
@@ -70,8 +69,11 @@ def queue_name(track: Track) -> str:
     return queue if system in BY_KEY else f"{system}:{queue}"
 
 
-def queue_readings(view: View) -> Iterator[QueueReading]:
-    """Every queue of this poll."""
-    for track in view.each("queue_depth"):
-        found = (view.value(metric, track.labels) for metric in METRICS)
-        yield QueueReading(track.labels, queue_name(track), track.raw, *found)
+def queue_readings(view: View) -> tuple[QueueReading, ...]:
+    """Every queue of this poll; ask for it by `view.once`."""
+    return tuple(_reading(view, track) for track in view.each("queue_depth"))
+
+
+def _reading(view: View, track: Track) -> QueueReading:
+    found = (view.value(metric, track.labels) for metric in METRICS)
+    return QueueReading(track.labels, queue_name(track), track.raw, *found)

@@ -114,7 +114,7 @@ class Stall:
 
     def judge(self, view: View) -> Iterable[Finding]:
         """Fires once a queue until it shows a sign of work."""
-        for reading in queue_readings(view):
+        for reading in view.once(queue_readings):
             queue = self._queues.setdefault(reading.labels, _Queue(time=view.now))
             _read(queue, reading, view.now)
             queue.quick += not reading.waiting and bool(view.value("redis_blocked_clients"))
