@@ -52,11 +52,9 @@ _DUE_SCALE = 4096
 
 
 @dataclass(frozen=True)
-class BullMq:
-    """Queues and workers of BullMQ in one database."""
+class _Settings:
+    """What both have in common."""
 
-    offers: ClassVar[Offers] = Offers(in_flight="yes", heartbeat="estimate")
-    telling: ClassVar[str] = r".+:meta"
     needs: ClassVar[tuple[str, ...]] = (
         "exists",
         "pubsub|channels",
@@ -76,6 +74,14 @@ class BullMq:
     prefix: str = "bull"
     queues: tuple[str, ...] = ()
     """Beside those that connected workers are named after."""
+
+
+@dataclass(frozen=True)
+class BullMq(_Settings):
+    """Queues and workers of BullMQ in one database."""
+
+    offers: ClassVar[Offers] = Offers(in_flight="yes", heartbeat="estimate")
+    telling: ClassVar[str] = r".+:meta"
 
     def follower(self) -> _Bull:
         """Knows no queue yet."""
@@ -83,30 +89,11 @@ class BullMq:
 
 
 @dataclass(frozen=True)
-class Bull:
+class Bull(_Settings):
     """Queues and workers of Bull in one database."""
 
     offers: ClassVar[Offers] = Offers(heartbeat="estimate")
     telling: ClassVar[str] = r".+:id"
-    needs: ClassVar[tuple[str, ...]] = (
-        "exists",
-        "pubsub|channels",
-        "llen",
-        "zcard",
-        "get",
-        "hget",
-        "lindex",
-        "zrange",
-        "lrange",
-        "zcount",
-        "hmget",
-    )
-
-    db: int | None = None
-    """Where it is; without it, the target's own."""
-    prefix: str = "bull"
-    queues: tuple[str, ...] = ()
-    """Beside those that connected workers are named after."""
 
     def follower(self) -> _Bull:
         """Knows no queue yet."""
