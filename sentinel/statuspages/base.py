@@ -18,9 +18,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import aiohttp
 import orjson
 
-from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Seconds, Severity, Stage
+from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, Seconds, Secret, Severity, Stage
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
-from sentinel.notifiers.http import HttpSettings
+from sentinel.notifiers.http import HttpSettings, check_url
 from sentinel.notifiers.voice import Links, Templates
 from sentinel.pipeline.publishing import Gates, Mode, PublicRule
 
@@ -40,6 +40,7 @@ class StatusPage(HttpSettings):
             `auto`: publish what passes the gates.
         publish: What customers notice, in which component, and in which words. Without it nothing is public.
         gates: What must hold before something is public by itself, and how it ends.
+        url: Of the site or of its API.
     """
 
     kind: ClassVar[str]
@@ -58,8 +59,10 @@ class StatusPage(HttpSettings):
     mode: Mode = "draft"
     publish: tuple[PublicRule, ...] = ()
     gates: Gates = field(default_factory=Gates)
+    url: str
 
     def __post_init__(self) -> None:
+        check_url("url", Secret(self.url), allow_http=self.allow_http)
         if self.mode == "component_only" and not self.sets_components:
             raise ValueError("mode must be draft or auto here: this page cannot change a component without an incident")
         if self.templates != Templates() or self.links != Links():
@@ -142,9 +145,11 @@ class Page(Protocol):
 
     async def component(self, component: str) -> ComponentStatus | None:
         """What the page says of a component now; None where it cannot say."""
+        return None
 
     async def set_component(self, component: str, status: ComponentStatus) -> None:
-        """Change a component alone."""
+        """Change a component alone; nothing on pages whose components follow incidents."""
+        return
 
 
 async def publish(page: Page, update: PublicUpdate, attempt: Attempt) -> str | None:

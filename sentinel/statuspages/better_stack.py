@@ -15,7 +15,6 @@ import aiohttp
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import rfc3339
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -31,7 +30,7 @@ _STATUSES = {
 _PER_PAGE = 250
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BetterStack(StatusPage):
     """Keeps status reports of one Better Stack status page.
 
@@ -52,7 +51,6 @@ class BetterStack(StatusPage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page.isdigit():
             raise ValueError(f"page must be the digits of the page's id, got {self.page!r}")
 
@@ -61,8 +59,8 @@ class BetterStack(StatusPage):
         return _Page(self, session, attempt)
 
 
-class _Page:
-    """One update on the page."""
+class _Page(Page):
+    """One update on the page. Resources have no status of their own: it comes from their monitors and reports."""
 
     def __init__(self, settings: BetterStack, session: aiohttp.ClientSession, attempt: Attempt) -> None:
         headers = {"authorization": f"Bearer {settings.token.reveal()}"}
@@ -118,9 +116,3 @@ class _Page:
                 for name, status in update.components
             ],
         }
-
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None  # resources have no status of their own: it comes from their monitors and reports
-
-    async def set_component(self, component: str, status: ComponentStatus) -> None:
-        """Nothing to set: see `component`."""

@@ -15,7 +15,6 @@ import aiohttp
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import cut, rfc3339
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -32,7 +31,7 @@ _STATUSES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cachet(StatusPage):
     """Keeps incidents of a Cachet 3.
 
@@ -49,17 +48,13 @@ class Cachet(StatusPage):
     url: str
     token: Secret
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
-
     def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
         """The page's API, for one update."""
         return _Page(self, session, about, attempt)
 
 
-class _Page:
-    """One update on the page."""
+class _Page(Page):
+    """One update on the page. A component shows the worst of what is attached to it, ours or not."""
 
     def __init__(
         self,
@@ -111,9 +106,6 @@ class _Page:
         made = await self._api.ask("POST", f"incidents/{remote}/updates", body)
         over = update.stage is Stage.RESOLVED
         return Remote(remote, str(made["data"]["id"]), update.message, not over)
-
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None  # a component shows the worst of what is attached to it
 
     async def set_component(self, component: str, status: ComponentStatus) -> None:
         await self._api.ask("PUT", f"components/{component}", {"status": _STATUSES[status]})

@@ -14,7 +14,6 @@ import aiohttp
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import cut
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -32,7 +31,7 @@ _STATUSES = {
 _MEANINGS = {number: status for status, number in _STATUSES.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cachet2(StatusPage):
     """Keeps incidents of a Cachet 2.
 
@@ -49,16 +48,12 @@ class Cachet2(StatusPage):
     url: str
     token: Secret
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
-
     def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
         """The page's API, for one update."""
         return _Page(self, session, about, attempt)
 
 
-class _Page:
+class _Page(Page):
     """One update on the page."""
 
     def __init__(

@@ -18,7 +18,6 @@ import yaml
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import rfc3339
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -53,7 +52,6 @@ class _Repository(StatusPage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
         if self.repository.count("/") != 1:
             raise ValueError(f"repository must be owner/name, got {self.repository!r}")
 
@@ -85,8 +83,8 @@ class CState(_Repository):
         return _Files(self, self.api(session, attempt), about, attempt)
 
 
-class _Files:
-    """One update in one file."""
+class _Files(Page):
+    """One update in one file. A system shows the worst of the open files that name it."""
 
     def __init__(self, settings: CState, api: Api, about: Mapping[str, Any], attempt: Attempt) -> None:
         self._api, self._about, self._branch = api, about, settings.branch
@@ -144,12 +142,6 @@ class _Files:
         made = await self._api.ask("PUT", f"contents/{path}", body)
         return Remote(path, str(made["content"]["sha"]), update.message, not over)
 
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None  # a system shows the worst of the open files that name it
-
-    async def set_component(self, component: str, status: ComponentStatus) -> None:
-        """Nothing to set: see `component`."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Upptime(_Repository):
@@ -163,8 +155,8 @@ class Upptime(_Repository):
         return _Issues(self.api(session, attempt), about)
 
 
-class _Issues:
-    """One update in one issue."""
+class _Issues(Page):
+    """One update in one issue. Upptime measures its sites itself."""
 
     def __init__(self, api: Api, about: Mapping[str, Any]) -> None:
         self._api = api
@@ -220,12 +212,6 @@ class _Issues:
         if locked:
             await self._api.ask("PUT", f"issues/{number}/lock", {"lock_reason": "resolved"})
         return Remote(remote, str(made["id"]), update.message)
-
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None  # Upptime measures its sites itself
-
-    async def set_component(self, component: str, status: ComponentStatus) -> None:
-        """Nothing to set: see `component`."""
 
 
 def _parted(text: str) -> tuple[dict[str, Any], str]:

@@ -14,7 +14,6 @@ import aiohttp
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import cut
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -31,7 +30,7 @@ _MOST_UPDATES = 90
 """The page takes 100 an incident; the last ones are kept for people."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IncidentIo(StatusPage):
     """Keeps incidents of one status page of incident.io.
 
@@ -52,7 +51,6 @@ class IncidentIo(StatusPage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page:
             raise ValueError("page must be the id of the status page")
 
@@ -61,8 +59,8 @@ class IncidentIo(StatusPage):
         return _Page(self, session, attempt)
 
 
-class _Page:
-    """One update on the page."""
+class _Page(Page):
+    """One update on the page. Components follow incidents here; reading them needs another scope."""
 
     def __init__(self, settings: IncidentIo, session: aiohttp.ClientSession, attempt: Attempt) -> None:
         self._settings, self._event = settings, attempt.event_id
@@ -106,12 +104,6 @@ class _Page:
             body["component_statuses"] = _statuses(update)
         made = await self._api.ask("POST", "status_page_incident_updates", body)
         return _remote(made["status_page_incident"])
-
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None  # reading the structure needs another scope
-
-    async def set_component(self, component: str, status: ComponentStatus) -> None:
-        """Nothing to set: components follow incidents here."""
 
 
 def _statuses(update: PublicUpdate) -> list[dict[str, str]]:

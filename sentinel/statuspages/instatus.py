@@ -15,7 +15,6 @@ import aiohttp
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import rfc3339
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -31,7 +30,7 @@ _STATUSES = {
 _PER_PAGE = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Instatus(StatusPage):
     """Keeps incidents of one Instatus page.
 
@@ -52,7 +51,6 @@ class Instatus(StatusPage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page.isalnum():
             raise ValueError(f"page must be the id of the page, letters and digits, got {self.page!r}")
 
@@ -61,8 +59,8 @@ class Instatus(StatusPage):
         return _Page(self, session, about, attempt)
 
 
-class _Page:
-    """One update on the page."""
+class _Page(Page):
+    """One update on the page. The API gives no way to read a component."""
 
     def __init__(
         self,
@@ -113,9 +111,6 @@ class _Page:
             "components": [name for name, _ in update.components],
             "statuses": [{"id": name, "status": _STATUSES[status]} for name, status in update.components],
         }
-
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None  # the API gives no way to read one
 
     async def set_component(self, component: str, status: ComponentStatus) -> None:
         await self._api.ask("PUT", f"components/{component}", {"status": _STATUSES[status]})

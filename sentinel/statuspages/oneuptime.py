@@ -13,9 +13,8 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
+from sentinel.model import PublicUpdate, Secret, Stage
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
 
@@ -43,17 +42,13 @@ class OneUptime(StatusPage):
     api_key: Secret
     url: str = "https://oneuptime.com"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
-
     def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
         """The project, for one update."""
         return _Page(self, session, about, attempt)
 
 
-class _Page:
-    """One update in the project."""
+class _Page(Page):
+    """One update in the project. Its components are monitors, which have states of their own."""
 
     def __init__(
         self, settings: OneUptime, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt
@@ -113,9 +108,3 @@ class _Page:
             moved["shouldStatusPageSubscribersBeNotified"] = False
             await self._api.ask("POST", "incident-state-timeline", {"data": moved})
         return Remote(remote, str(made["_id"]), update.message, not over)
-
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None  # monitors have states of their own
-
-    async def set_component(self, component: str, status: ComponentStatus) -> None:
-        """Nothing to set: see `component`."""

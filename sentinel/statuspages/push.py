@@ -15,7 +15,6 @@ import aiohttp
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
 
@@ -36,10 +35,6 @@ class _Pushed(StatusPage):
     makes_incidents: ClassVar[bool] = False
 
     url: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +84,7 @@ class UptimeKuma(_Pushed):
         return _Page(Api(self, session, f"{self.url.rstrip('/')}/api/push", {}, attempt.now), path)
 
 
-class _Page:
+class _Page(Page):
     """One update of components; everything about incidents is empty."""
 
     def __init__(self, api: Api, path: Any) -> None:
@@ -106,9 +101,6 @@ class _Page:
 
     async def append(self, remote: str, update: PublicUpdate) -> Remote:
         raise NotImplementedError("a pushed page makes no incidents")
-
-    async def component(self, component: str) -> ComponentStatus | None:
-        return None
 
     async def set_component(self, component: str, status: ComponentStatus) -> None:
         method, path = self._path(component, status is ComponentStatus.OPERATIONAL)

@@ -14,7 +14,6 @@ import aiohttp
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret
 from sentinel.notifiers.base import Attempt
-from sentinel.notifiers.http import check_url
 from sentinel.notifiers.wording import cut
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -31,7 +30,7 @@ _MEANINGS = {text: status for status, text in _STATUSES.items()}
 _PER_PAGE = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Statuspage(StatusPage):
     """Keeps incidents and components of one page of Atlassian Statuspage.
 
@@ -53,7 +52,6 @@ class Statuspage(StatusPage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_url("url", Secret(self.url), allow_http=self.allow_http)
         if not self.page.isalnum():
             raise ValueError(f"page must be the id of the page, letters and digits, got {self.page!r}")
 
@@ -62,7 +60,7 @@ class Statuspage(StatusPage):
         return _Page(self, session, about, attempt)
 
 
-class _Page:
+class _Page(Page):
     """One update on the page."""
 
     def __init__(
