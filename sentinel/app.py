@@ -25,6 +25,7 @@ from typing import Any, Literal
 from aiohttp.web import Application
 
 from sentinel import __version__, model
+from sentinel.aftercare import Aftercare, Verb
 from sentinel.announce import announce
 from sentinel.clock import Clock
 from sentinel.config import ConfigError, Settings
@@ -32,8 +33,8 @@ from sentinel.delivery import Delivery
 from sentinel.fallback import Fallbacks
 from sentinel.logs import Redactor, configure, log
 from sentinel.metrics import Metrics
-from sentinel.model import Incident, Notification, Poll, Reason, Seconds, Secret, Severity
-from sentinel.outbox import Letter, RowState
+from sentinel.model import Incident, Notification, Poll, Seconds, Secret, Severity
+from sentinel.outbox import Letter
 from sentinel.pace import Lateness, keep_pace
 from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
 from sentinel.pipeline.publishing import Published
@@ -121,6 +122,7 @@ class _Daemon:
     _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LISTS_AT_ONCE))
     _pushed: PushedHeartbeats = field(init=False)
     _fallbacks: Fallbacks = field(init=False)
+    _aftercare: Aftercare = field(init=False)
     _pushed_file: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tape: Tape | None = None
     _tape_failing: str = ""
@@ -165,6 +167,7 @@ class _Daemon:
         await self._open_targets()
         settings = self.settings
         self._fallbacks = Fallbacks(settings.delivery.fallbacks, settings.delivery.fallback_after)
+        self._aftercare = Aftercare(self.store, settings.notifiers, self.pipeline.incidents, self.now)
         self.delivery = Delivery(
             self.store,
             settings.notifiers,
@@ -531,56 +534,19 @@ class _Daemon:
 
     async def letters(self, limit: int) -> Sequence[Letter]:
         """What is on its way, and what was given up."""
-        waiting = [Letter.of(row) for row in self.store.outbox.rows()]
-        return [*waiting[:limit], *await self.store.dead_letters(limit)]
+        return await self._aftercare.letters(limit)
 
     async def letter(self, event_id: str) -> Letter | None:
         """One of them."""
-        row = self.store.outbox.row(event_id)
-        return Letter.of(row) if row is not None else await self.store.dead_letter(event_id)
+        return await self._aftercare.letter(event_id)
 
     def wording(self, notification: Notification) -> str:
         """What a notification would send; empty if its destination is no longer configured."""
-        notifier = self.settings.notifiers.get(notification.destination)
-        return "" if notifier is None else notifier.message(notification).body.decode("utf-8", "replace")
+        return self._aftercare.wording(notification)
 
-    async def look_after(self, event_id: str, verb: Literal["retry", "drop"], by: str) -> None:
-        """Try a notification again now, or give it up.
-
-        Raises:
-            LookupError: there is none of that id.
-            ValueError: it can not be done; the text says why.
-        """
-        row = self.store.outbox.row(event_id)
-        letter = await self.letter(event_id)
-        if letter is None:
-            raise LookupError(f"no notification is called {event_id[:60]!r}; `sentinel outbox list` shows them")
-        if row is not None and row.state is RowState.SENDING:
-            raise ValueError("it is being sent right now; look again in a moment")
-        now = self.now()
-        if verb == "drop":
-            if row is None:
-                raise ValueError("it was given up already")
-            self.store.outbox.settle(row, RowState.DEAD, now, f"dropped by {by}")
-            await self.store.record([row])
-        elif row is not None:
-            row.not_before = now
-            await self.store.record([row])
-        else:
-            self._check_revivable(letter)
-            await self.store.revive(letter, now)
-        text = f"{letter.notification.destination}: {letter.notification.reason}"
-        said = model.Event(now, "retried" if verb == "retry" else "dropped", letter.notification.incident.id, by, text)
-        await self.commit(Step(events=(said,)))
-        self.delivery.wake()
-
-    def _check_revivable(self, letter: Letter) -> None:
-        notification = letter.notification
-        if notification.destination not in self.settings.notifiers:
-            raise ValueError(f"{notification.destination} is not configured any more; configure it again first")
-        over = notification.incident.id not in {incident.id for incident in self.pipeline.incidents()}
-        if over and notification.reason is not Reason.RESOLVED:
-            raise ValueError(f"{notification.incident.ref} is over; there is nothing to tell any more")
+    async def look_after(self, event_id: str, verb: Verb, by: str) -> None:
+        """Try a notification again now, or give it up; who did so is in the history."""
+        await self.commit(Step(events=(await self._aftercare.look_after(event_id, verb, by),)))
 
     def published(self) -> Sequence[tuple[Published, str, str]]:
         """Drafts and open incidents of status pages."""
