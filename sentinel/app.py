@@ -38,6 +38,7 @@ from sentinel.outbox import Letter
 from sentinel.pace import Lateness, keep_pace
 from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
 from sentinel.pipeline.publishing import Published
+from sentinel.rounds import DOWN, Stand, keep_telling
 from sentinel.samplers.pushed import PushedHeartbeats
 from sentinel.samplers.target import Target
 from sentinel.self_watch import self_poll
@@ -113,6 +114,8 @@ class _Daemon:
     delivery: Delivery = field(init=False)
     _targets: dict[str, Target] = field(default_factory=dict)
     _sampled: dict[str, float] = field(default_factory=dict)
+    _read: dict[str, float] = field(default_factory=dict)
+    """When something was read of each target; not only that it could not be."""
     _saved: float | None = None
     _unsaved: str = ""
     _served: bool = False
@@ -215,6 +218,8 @@ class _Daemon:
         yield keep_pace(SELF_EVERY, SELF_EVERY, self._look_at_itself, lambda missed: None)
         if self._tape is not None:
             yield self._keep_taping(self._tape)
+        for name, switch in self.settings.switches.items():
+            yield keep_telling(name, switch, self._stand, self.now, self.metrics)
         if self.manager.watchdog_interval is not None:
             yield self._keep_alive(self.manager.watchdog_interval)
         if self.settings.pushed_heartbeats:
@@ -235,8 +240,11 @@ class _Daemon:
         for name in gone:
             self.metrics.forget_target(name)
             self._sampled.pop(name, None)
+            self._read.pop(name, None)
         for name in before.notifiers.keys() - settings.notifiers.keys():
             self.metrics.forget_destination(name)
+        for name in before.switches.keys() - settings.switches.keys():
+            self.metrics.forget_switch(name)
         if self._tape is not None:
             self._tape.gap("reload", self.now())
         if settings.tape != before.tape:
@@ -325,6 +333,8 @@ class _Daemon:
         self.metrics.polls.labels(target=name, outcome=_outcome(poll)).inc()
         self.metrics.samples.labels(target=name).inc(len(poll.samples))
         self._sampled[name] = poll.time
+        if _was_read(poll):
+            self._read[name] = poll.time
         await self.commit(self.pipeline.feed(poll))
 
     def _too_late(self, target: Target, poll: Poll) -> bool:
@@ -387,6 +397,18 @@ class _Daemon:
         found = standings.items()
         down = {name: (standing.since, standing.reason) for name, standing in found if standing.since is not None}
         await self.commit(Step(notifications=tuple(self._fallbacks.look(outbox.rows(), down, now))))
+
+    async def _stand(self) -> Stand:
+        """How all of it stands, after a write to the state file: what a round for a dead man's switch is judged by."""
+        await self.store.prove()
+        return Stand(
+            targets=self.targets(),
+            read=self._read,
+            down=frozenset(one.target for one in self.pipeline.incidents() if one.cause in DOWN),
+            deadline=self.pipeline.next_deadline(),
+            failing=self.store.failing,
+            waiting={name: age for name, age in self.outbox_ages().items() if name in self.settings.notifiers},
+        )
 
     async def _keep_reminding(self) -> None:
         """What falls due by time alone."""
@@ -573,6 +595,11 @@ def _outcome(poll: Poll) -> str:
     """`ok`, or why the first sampler that failed did."""
     failed = (dict(sample.series.labels) for sample in poll.samples if sample.series.metric == "sampler_failed")
     return next((labels["reason"] for labels in failed), "ok")
+
+
+def _was_read(poll: Poll) -> bool:
+    """Whether any sampler got something."""
+    return any(sample.series.metric == "sampler_up" and sample.value for sample in poll.samples)
 
 
 def _timed_out(poll: Poll) -> bool:

@@ -81,6 +81,13 @@ class Metrics:
             "template_errors_total", "Templates that failed, built-in words in their place.", "destination", "template"
         )
 
+        self.switch_pings = counter(
+            "switch_pings_total", "Pings to dead man's switches, by what they said.", "switch", "signal", "outcome"
+        )
+        self.switch_told_seconds = gauge(
+            "switch_told_timestamp_seconds", "When a dead man's switch was last told that all works.", "switch"
+        )
+
         self.store_failures = counter("store_failures_total", "Transactions that the disk refused.")
         self.config_reloads = counter("config_reloads_total", "Reloads of the configuration.", "outcome")
         self.snapshot_age_seconds = gauge("snapshot_age_seconds", "Age of the newest snapshot of detector state.")
@@ -96,6 +103,10 @@ class Metrics:
         """Drop the levels of a destination that is no longer configured; what was counted stays."""
         for metric in (self.outbox_rows, self.outbox_oldest_seconds, self.breaker_state):
             metric.remove_by_labels({"destination": destination})
+
+    def forget_switch(self, switch: str) -> None:
+        """Drop the level of a dead man's switch that is no longer configured."""
+        self.switch_told_seconds.remove_by_labels({"switch": switch})
 
     async def exposition(self) -> bytes:
         """Everything in Prometheus's text format, to be served as `CONTENT_TYPE`.

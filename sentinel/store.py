@@ -190,6 +190,15 @@ class Store:
         await self._run(self._file.close)
         self._thread.shutdown()
 
+    async def prove(self) -> None:
+        """Write something that must reach the disk; `failing` says whether it did."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+        with contextlib.suppress(StoreError):
+            await self._write(work)
+
     # Incidents and what was told of them
 
     async def commit(

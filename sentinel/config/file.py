@@ -44,6 +44,8 @@ from sentinel.samplers.queues import Queue
 from sentinel.samplers.target import TargetSettings
 from sentinel.statuspages import BY_NAME as STATUS_PAGES
 from sentinel.statuspages.base import StatusPage
+from sentinel.switches import BY_NAME as SWITCHES
+from sentinel.switches import Switch
 from sentinel.tape import TapeSettings
 
 __all__ = ["CAUSES", "KINDS", "NOTIFIERS", "OFF", "File", "default_rules", "shape"]
@@ -107,6 +109,8 @@ class File:
     deploys: DeploySettings = field(default_factory=DeploySettings)
     status_pages: Mapping[str, StatusPage] = field(default_factory=dict)
     """Pages for customers, by name; nothing is public unless a rule of a page says so."""
+    dead_mans_switches: Mapping[str, Switch] = field(default_factory=dict)
+    """Who is told again and again that all works, and misses it if it ends; by name."""
     links: Links = field(default_factory=Links)
     """Where readers of messages find more; each destination may have its own instead."""
     fingerprints: Path | None = None
@@ -132,6 +136,7 @@ def shape() -> TypeAdapter[File]:
     families = {
         Notifier: Family(NOTIFIERS),
         StatusPage: Family(STATUS_PAGES),
+        Switch: Family(SWITCHES),
         Queue: Family(QUEUES),
         Heartbeat: Family(HEARTBEATS),
         Callable[[], Detector]: Family(detectors.BY_NAME, finish=factory),

@@ -121,6 +121,7 @@ def _settings(file: File, environment: Mapping[str, str]) -> Settings:
         tape=file.tape,
         time_scale=file.time_scale,
         pushed_heartbeats=scaled(file.pushed_heartbeats, file.time_scale),
+        switches=file.dead_mans_switches,
     )
 
 

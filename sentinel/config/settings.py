@@ -16,6 +16,7 @@ from sentinel.notifiers.base import Notifier
 from sentinel.pipeline.settings import PipelineSettings
 from sentinel.samplers.pushed import PushedHeartbeat
 from sentinel.samplers.target import TargetSettings
+from sentinel.switches import Switch
 from sentinel.tape import TapeSettings
 
 __all__ = ["LogSettings", "Overrides", "Settings", "WebSettings"]
@@ -71,6 +72,8 @@ class Settings:
     tape: TapeSettings = field(default_factory=TapeSettings)
     time_scale: float = 1.0
     pushed_heartbeats: tuple[PushedHeartbeat, ...] = ()
+    switches: Mapping[str, Switch] = field(default_factory=dict)
+    """Dead man's switches, by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield "told:" if not pipeline.shadow else "told: nobody, in shadow mode; a digest says what would have been told"
     for destination in pipeline.destinations:
         yield from _told(destination, pipeline.routes)
+    for name, switch in settings.switches.items():
+        yield f"dead man's switch {name}: {switch.kind}, every {words(switch.interval)} while all works"
 
 
 def _served(settings: Settings) -> str:

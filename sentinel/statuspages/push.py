@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 import aiohttp
 
-from sentinel.model import ComponentStatus, PublicUpdate, Secret
+from sentinel.model import ComponentStatus, PublicUpdate, Seconds, Secret
 from sentinel.notifiers.base import Attempt
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
 
-__all__ = ["Gatus", "UptimeKuma"]
+__all__ = ["Gatus", "UptimeKuma", "gatus_path", "kuma_path"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,11 @@ class Gatus(_Pushed):
     def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
         """The page's API, for one update."""
         headers = {"authorization": f"Bearer {self.token.reveal()}"}
-        api = Api(self, session, f"{self.url.rstrip('/')}/api/v1/endpoints", headers, attempt.now)
-        return _Page(api, _gatus_path)
+
+        def path(component: str, up: bool) -> tuple[str, str]:
+            return "POST", gatus_path(component, "" if up else "reported by Sentinel")
+
+        return _Page(Api(self, session, self.url.rstrip("/"), headers, attempt.now), path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +81,9 @@ class UptimeKuma(_Pushed):
         """The page's API, for one update."""
 
         def path(component: str, up: bool) -> tuple[str, str]:
-            token = quote(self.tokens[component].reveal(), safe="")
-            return "GET", f"{token}?status={'up' if up else 'down'}&msg={'OK' if up else 'reported+by+Sentinel'}&ping="
+            return "GET", kuma_path(self.tokens[component], "" if up else "reported by Sentinel")
 
-        return _Page(Api(self, session, f"{self.url.rstrip('/')}/api/push", {}, attempt.now), path)
+        return _Page(Api(self, session, self.url.rstrip("/"), {}, attempt.now), path)
 
 
 class _Page(Page):
@@ -107,13 +109,30 @@ class _Page(Page):
         await self._api.ask(method, path)
 
 
-def _gatus_path(component: str, up: bool) -> tuple[str, str]:
-    """Gatus makes its keys by putting a dash for what a path cannot hold.
+def gatus_path(endpoint: str, trouble: str, took: Seconds | None = None) -> str:
+    """Where Gatus is told how an external endpoint is; it makes its keys by putting a dash for what a path cannot hold.
 
-    >>> _gatus_path("core/background jobs", False)
-    ('POST', 'core_background-jobs/external?success=false&error=reported+by+Sentinel')
+    Args:
+        endpoint: `group/name`, as Gatus's configuration has them.
+        trouble: What is wrong; empty if nothing.
+        took: How long it took to find out.
+
+    >>> gatus_path("core/background jobs", "reported by Sentinel")
+    'api/v1/endpoints/core_background-jobs/external?success=false&error=reported%20by%20Sentinel'
     """
-    group, _, name = component.rpartition("/")
-    key = "_".join(re.sub(r"[ /_,.#+&]", "-", part) for part in (group, name))
-    error = "" if up else "&error=reported+by+Sentinel"
-    return "POST", f"{key}/external?success={'true' if up else 'false'}{error}"
+    group, _, name = endpoint.rpartition("/")
+    key = "_".join(quote(re.sub(r"[ /_,.#+&]", "-", part), safe="") for part in (group, name))
+    error = f"&error={quote(trouble, safe='')}" if trouble else ""
+    duration = "" if took is None else f"&duration={took * 1000:.0f}ms"
+    return f"api/v1/endpoints/{key}/external?success={'false' if trouble else 'true'}{error}{duration}"
+
+
+def kuma_path(token: Secret, trouble: str, took: Seconds | None = None) -> str:
+    """Where Uptime Kuma is told how a push monitor is; arguments as of `gatus_path`.
+
+    >>> kuma_path(Secret("t0"), "", took=0.25)
+    'api/push/t0?status=up&msg=OK&ping=250'
+    """
+    word = quote(trouble or "OK", safe="")
+    ping = "" if took is None else f"{took * 1000:.0f}"
+    return f"api/push/{quote(token.reveal(), safe='')}?status={'down' if trouble else 'up'}&msg={word}&ping={ping}"

@@ -6,18 +6,15 @@ Judges only whether what it is shown is recent enough to be called ready.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
 from sentinel.model import Seconds
 from sentinel.web.guard import answer
-from sentinel.web.view import TargetState, View
+from sentinel.web.view import View
 
 __all__ = ["add_health"]
-
-_POLLS_MISSED: Final = 3
-"""A target is late after so many intervals: one poll may time out without a word."""
 
 
 def add_health(app: web.Application, view: View, *, stuck_after: Seconds) -> None:
@@ -42,14 +39,8 @@ def add_health(app: web.Application, view: View, *, stuck_after: Seconds) -> Non
 def _late(view: View) -> Iterator[dict[str, Any]]:
     now = view.now()
     for target, state in sorted(view.targets().items()):
-        if state.sampled is None:
-            yield {"target": target, "reason": "not sampled yet"}
-        elif (age := now - state.sampled) > _POLLS_MISSED * state.interval:
-            yield {"target": target, "reason": _overdue(age, state)}
-
-
-def _overdue(age: Seconds, state: TargetState) -> str:
-    return f"last sampled {age:.0f} s ago, expected every {state.interval:g} s"
+        if (why := state.late(now)) is not None:
+            yield {"target": target, "reason": why}
 
 
 def _stuck(view: View, after: Seconds) -> Iterator[dict[str, Any]]:

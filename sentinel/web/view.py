@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from sentinel.model import Event, Incident, Notification, Recording, Seconds, Sent
 from sentinel.outbox import Letter
@@ -13,6 +13,9 @@ from sentinel.pipeline.actions import Action
 from sentinel.pipeline.publishing import Published
 
 __all__ = ["TargetState", "View"]
+
+_POLLS_MISSED: Final = 3
+"""A target is late after so many intervals: one poll may time out without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,14 @@ class TargetState:
     """Unix seconds of the last poll that gave samples; None before the first."""
     interval: Seconds
     """Between polls, as configured."""
+
+    def late(self, now: float) -> str | None:
+        """Why it counts as unwatched; None if it was sampled a short while ago."""
+        if self.sampled is None:
+            return "not sampled yet"
+        age = now - self.sampled
+        late = age > _POLLS_MISSED * self.interval
+        return f"last sampled {age:.0f} s ago, expected every {self.interval:g} s" if late else None
 
 
 class View(Protocol):

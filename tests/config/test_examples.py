@@ -13,6 +13,7 @@ from sentinel.config import Overrides, json_schema, load
 from sentinel.config.document import parse
 from sentinel.notifiers import BY_NAME as NOTIFIERS
 from sentinel.statuspages import BY_NAME as STATUS_PAGES
+from sentinel.switches import BY_NAME as SWITCHES
 
 CONFIG = Path(__file__).parents[2] / "config"
 ANNOTATED = CONFIG / "sentinel.yaml"
@@ -32,6 +33,7 @@ ENVIRONMENT = {
     "APPRISE_URL": "jsons://hooks.example.com/x",
     "DISCORD_WEBHOOK_URL": "https://discord.com/api/webhooks/1/x",
     "SENTINEL_API_TOKEN": "t",
+    "HEALTHCHECKS_URL": "https://hc.example.com/ping/0bbd4f6e-6d39-4e7b-9a3c-5b1f8a0c2d11",
     "HOME": "/home/s",
     "ENCODING_SLACK_URL": "https://hooks.slack.com/services/T0/B0/x",
     "OPSGENIE_API_KEY": "x",
@@ -72,6 +74,9 @@ def test_it_loads_and_the_schema_knows_it(path: Path) -> None:
 def test_every_destination_has_an_example() -> None:
     texts = [path.read_text() for path in EXAMPLES]
     assert {kind for kind in NOTIFIERS if not any(f"kind: {kind}\n" in text for text in texts)} == {"stdout"}
+    assert {
+        kind for kind in (*STATUS_PAGES, *SWITCHES) if not any(f"kind: {kind}\n" in text for text in texts)
+    } == set()
 
 
 def test_the_smallest_has_six_lines() -> None:

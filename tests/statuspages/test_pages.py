@@ -377,7 +377,7 @@ async def test_gatus_is_told_down_and_up_by_the_endpoint_s_key() -> None:
         for stage in (Stage.INVESTIGATING, Stage.RESOLVED):
             await told.tell(stage, components=(("core/jobs", ComponentStatus(stage is not Stage.RESOLVED)),))
         assert [path.rpartition("/endpoints/")[2] for path in fake.paths] == [  # type: ignore[attr-defined]
-            "core_jobs/external?success=false&error=reported+by+Sentinel",
+            "core_jobs/external?success=false&error=reported%20by%20Sentinel",
             "core_jobs/external?success=true",
         ]
 
