@@ -140,7 +140,7 @@ class _Daemon:
         """Take up what an earlier process left: incidents and what was told of them, and what was learnt."""
         since = self.now() - self.settings.pipeline.incidents.history
         incidents = await self.store.live_incidents(resolved_since=since)
-        told, kept = await self.store.told(), await self.store.kept()
+        told, kept, public = await self.store.told(), await self.store.kept(), await self.store.public()
         snapshot = await self.store.load_snapshot()
         self._say_of_the_store()
         if snapshot.why:
@@ -148,7 +148,7 @@ class _Daemon:
         self._listen_for_heartbeats()
         await self._begin_tape("warm" if snapshot.data or incidents else "cold")
         self.pipeline = self._make_pipeline()
-        self._take_up(snapshot.data, incidents, told, kept)
+        self._take_up(snapshot.data, incidents, told, kept, public)
 
     def _take_up(
         self,
@@ -156,9 +156,10 @@ class _Daemon:
         incidents: Sequence[Incident],
         told: Sequence[model.Told],
         kept: Mapping[str, Action],
+        public: Sequence[Notification] = (),
     ) -> None:
         try:
-            self.pipeline.restore(snapshot=snapshot, incidents=incidents, told=told, kept=kept)
+            self.pipeline.restore(snapshot=snapshot, incidents=incidents, told=told, kept=kept, public=public)
         except SnapshotError as error:
             log(_logger, logging.WARNING, "Detectors start cold", why=str(error))
 
@@ -169,7 +170,8 @@ class _Daemon:
         """
         await self._open_targets()
         settings = self.settings
-        self._fallbacks = Fallbacks(settings.delivery.fallbacks, settings.delivery.fallback_after)
+        elsewhere = await self.store.elsewhere()
+        self._fallbacks = Fallbacks(settings.delivery.fallbacks, settings.delivery.fallback_after, elsewhere)
         self._aftercare = Aftercare(self.store, settings.notifiers, self.pipeline.incidents, self.now)
         self.delivery = Delivery(
             self.store,
@@ -382,6 +384,7 @@ class _Daemon:
                 events=step.events,
                 recordings=step.recordings,
                 kept=step.kept,
+                elsewhere=self._fallbacks.fresh(),
             )
         except StoreError as error:
             self.metrics.store_failures.inc()

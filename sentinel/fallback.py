@@ -4,14 +4,15 @@ An alert that waits behind a revoked key helps nobody. After a while what waits 
 as well, and so is all that follows of those incidents, up to their end. The rows themselves stay where they are: when
 the destination comes back it is told too.
 
-Knows rows and how long a destination has been down. Does not know why, nor how anything is sent. Which incidents were
-told elsewhere is forgotten with the process: an end that comes after a restart is told to the destination alone.
+Knows rows and how long a destination has been down. Does not know why, nor how anything is sent, nor how what was told
+elsewhere survives a restart: that is the store's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from sentinel.model import Notification, Reason, Seconds, ulid
 from sentinel.outbox import Row
@@ -20,6 +21,7 @@ __all__ = ["Fallbacks"]
 
 _WORTH_IT = frozenset({Reason.OPENED, Reason.ESCALATED, Reason.REPEATED, Reason.RESOLVED})
 """What is told elsewhere: news, and not each update of it."""
+_NONE: Mapping[tuple[str, str], str] = MappingProxyType({})
 
 
 class Fallbacks:
@@ -28,13 +30,14 @@ class Fallbacks:
     Args:
         instead: By destination, the one that is told in its place.
         after: How long it must have been down.
+        told: What was told elsewhere before: why, by destination and incident id.
     """
 
-    def __init__(self, instead: Mapping[str, str], after: Seconds) -> None:
+    def __init__(self, instead: Mapping[str, str], after: Seconds, told: Mapping[tuple[str, str], str] = _NONE) -> None:
         self._instead = instead
         self._after = after
-        self._elsewhere: dict[tuple[str, str], str] = {}
-        """Why, by destination and incident id."""
+        self._elsewhere = {key: why for key, why in told.items() if key[0] in instead}
+        self._fresh: dict[tuple[str, str], str] = {}
 
     def look(self, rows: Iterable[Row], down: Mapping[str, tuple[float, str]], now: float) -> list[Notification]:
         """What waits too long and is told elsewhere from now on.
@@ -50,9 +53,16 @@ class Fallbacks:
             if row.destination not in self._instead or now - since < self._after:
                 continue
             key = (row.destination, row.notification.incident.id)
-            if self._elsewhere.setdefault(key, why) and row.reason in _WORTH_IT:
+            if key not in self._elsewhere:
+                self._elsewhere[key] = self._fresh[key] = why
+            if row.reason in _WORTH_IT:
                 found.append(self._copy(row.notification, why))
         return found
+
+    def fresh(self) -> dict[tuple[str, str], str]:
+        """What is told elsewhere since this was last asked, to be kept with the notifications that say so."""
+        fresh, self._fresh = self._fresh, {}
+        return fresh
 
     def follow(self, notifications: Iterable[Notification]) -> Iterator[Notification]:
         """What is told elsewhere of notifications that are new, because what came before was."""

@@ -23,6 +23,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -39,7 +40,7 @@ _MAX_FACTS = 10_000
 _RETRY_DISK_AFTER = 5.0
 _DAY = 86400.0
 _APPLICATION_ID = 0x534E544C
-_VERSION = 2
+_VERSION = 3
 _SNAPSHOT = 1
 
 _SCHEMA = """
@@ -73,8 +74,13 @@ CREATE INDEX outbox_of ON outbox(incident);
 CREATE TABLE recordings(incident TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE kept(id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
-_SCHEMA += _HISTORY
-_UPGRADES = ("DROP TABLE told;" + _HISTORY,)
+_ELSEWHERE = """
+CREATE TABLE elsewhere(
+  destination TEXT NOT NULL, incident TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY(destination, incident)
+  ) STRICT, WITHOUT ROWID;
+"""
+_SCHEMA += _HISTORY + _ELSEWHERE
+_UPGRADES = ("DROP TABLE told;" + _HISTORY, _ELSEWHERE)
 """What makes version 2 of version 1, and so on."""
 _COLUMNS = (
     "event_id, destination, lane, incident, reason, payload, created, "
@@ -95,8 +101,11 @@ ON CONFLICT(id) DO UPDATE SET state = excluded.state, severity = excluded.severi
 _TOLD = "INSERT OR REPLACE INTO told(incident, destination, body) VALUES(?, ?, ?)"
 _EVENT = "INSERT INTO events(time, kind, incident, actor, text) VALUES(?, ?, ?, ?, ?)"
 _RECORDING = "INSERT OR REPLACE INTO recordings(incident, body) VALUES(?, ?)"
+_TOLD_ELSEWHERE = "INSERT OR REPLACE INTO elsewhere(destination, incident, why) VALUES(?, ?, ?)"
 _KEPT = "INSERT OR REPLACE INTO kept(id, body) VALUES(?, ?)"
 _DROPPED = "DELETE FROM kept WHERE id = ?"
+_OF_NOTHING = "incident NOT IN (SELECT id FROM incidents) AND incident NOT IN (SELECT incident FROM outbox)"
+"""Public incidents have rows in the outbox alone."""
 _LETTER = """
 SELECT payload, state, created, not_before, attempts, error FROM outbox WHERE state IN ('dead', 'expired')
 """
@@ -104,6 +113,8 @@ _RECOVER = """
 SELECT payload, created, not_before, attempts, ambiguous, minimal, error, status
 FROM outbox WHERE state = 'pending' ORDER BY number
 """
+
+_NONE: Mapping[tuple[str, str], str] = MappingProxyType({})
 
 T = TypeVar("T")
 _Work = Callable[[sqlite3.Connection], T]
@@ -211,6 +222,7 @@ class Store:
         events: Iterable[Event] = (),
         recordings: Iterable[Recording] = (),
         kept: Iterable[tuple[str, Action | None]] = (),
+        elsewhere: Mapping[tuple[str, str], str] = _NONE,
     ) -> None:
         """Keep what a step changed and put its notifications into the outbox: all or nothing, on the disk on return.
 
@@ -225,6 +237,7 @@ class Store:
         entries = [_entry(row) for row in rows]
         changed = [_incident(incident) for incident in incidents]
         facts = list(_facts(told, events, recordings, kept))
+        facts += [(_TOLD_ELSEWHERE, _clean((*key, why))) for key, why in elsewhere.items()]
 
         def work(connection: sqlite3.Connection) -> set[str]:
             _keep_incidents(connection, changed)
@@ -267,6 +280,19 @@ class Store:
     async def told(self) -> list[Told]:
         """What each destination was told last of each incident. Empty if the disk fails."""
         return self._all(_TOLDS, await self._read("SELECT body FROM told ORDER BY incident, destination"))
+
+    async def elsewhere(self) -> dict[tuple[str, str], str]:
+        """What was told to a fallback: why, by the destination that was not reached and the incident's id."""
+        found = await self._read("SELECT destination, incident, why FROM elsewhere")
+        return {(destination, incident): why for destination, incident, why in found}
+
+    async def public(self) -> list[Notification]:
+        """What each status page was told last of each of its components that is not over by that."""
+        query = """SELECT payload FROM outbox WHERE number IN (
+                     SELECT max(number) FROM outbox WHERE destination LIKE 'page/%' AND state <> 'superseded'
+                     GROUP BY destination, lane)
+                   ORDER BY number"""
+        return self._all(_NOTIFICATIONS, await self._read(query))
 
     async def kept(self) -> dict[str, Action]:
         """Silences and deploys that hold, by id. Empty if the disk fails."""
@@ -339,17 +365,22 @@ class Store:
             dead_for: How long dead letters and resolved incidents are kept.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> list[_Values]:
             old = "DELETE FROM outbox WHERE settled < ? AND state IN "
             connection.execute(old + "('delivered', 'superseded')", (now - delivered_for,))
             connection.execute(old + "('dead', 'expired')", (now - dead_for,))
             connection.execute("DELETE FROM incidents WHERE resolved < ?", (now - dead_for,))
-            for table in ("told", "refs", "recordings"):
-                connection.execute(f"DELETE FROM {table} WHERE incident NOT IN (SELECT id FROM incidents)")
+            for table in ("told", "recordings", "elsewhere"):
+                connection.execute(f"DELETE FROM {table} WHERE {_OF_NOTHING}")
             connection.execute("DELETE FROM events WHERE time < ?", (now - dead_for,))
 
+            return connection.execute(
+                f"DELETE FROM refs WHERE {_OF_NOTHING} RETURNING destination, incident"
+            ).fetchall()
+
         with contextlib.suppress(StoreError):
-            await self._write(work, patient=True)
+            for destination, incident in await self._write(work, patient=True):
+                self.refs.pop((destination, incident), None)
 
     # Snapshots: a file of their own, since they are large, replaced whole, and worth less than an incident
 

@@ -14,7 +14,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from sentinel.model import Incident, Poll, Recording, Sample, Severity, Told
+from sentinel.model import Incident, Notification, Poll, Recording, Sample, Severity, Told
 from sentinel.pipeline.actions import Action, ActionError
 from sentinel.pipeline.diagnosis import BY_NAME as CAUSES
 from sentinel.pipeline.engine import Engine
@@ -144,6 +144,7 @@ class Pipeline:
         incidents: Iterable[Incident] = (),
         told: Iterable[Told] = (),
         kept: Mapping[str, Action] | None = None,
+        public: Iterable[Notification] = (),
     ) -> None:
         """Take up where an earlier process left off. Only before the first feed.
 
@@ -152,13 +153,17 @@ class Pipeline:
             incidents: Open ones, and those of `recent`.
             told: What `told` gave.
             kept: What `kept` gave.
+            public: What each status page was told last of each of its components.
 
         Raises:
             SnapshotError: the snapshot is of another shape or of other settings; everything else is restored.
         """
         self._engine.restore(list(incidents), told, kept or {})
-        if snapshot is not None:
-            self._take_up(snapshot)
+        try:
+            if snapshot is not None:
+                self._take_up(snapshot)
+        finally:
+            self._engine.catch_up(public)
 
     def snapshot(self) -> bytes:
         """What the detectors and causes have learnt, and how far open incidents are on their way to a change.

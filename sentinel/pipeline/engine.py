@@ -183,6 +183,10 @@ class Engine:
         self._routing.hold_back(held)
         self._publishing.go_on(published)
 
+    def catch_up(self, public: Iterable[Notification]) -> None:
+        """Take up what status pages were told last, after all the rest."""
+        self._publishing.catch_up(public)
+
     # From changes to a step
 
     def _follow(

@@ -179,6 +179,10 @@ class Published:
         return "SNT-" + self.id[-6:]
 
 
+Key = tuple[str, str]
+"""A page's destination, and a component of it."""
+
+
 class _Words(NamedTuple):
     title: str
     message: str
@@ -195,11 +199,11 @@ class Publishing:
     def __init__(self, instance_id: str, pages: Iterable[PublicPage]) -> None:
         self._instance_id = instance_id
         self._pages = {page.destination: page for page in pages if page.mode != "off"}
-        self._published: dict[tuple[str, str], Published] = {}
-        self._firing: dict[tuple[str, str], float] = {}
-        self._ended: dict[tuple[str, str], float] = {}
+        self._published: dict[Key, Published] = {}
+        self._firing: dict[Key, float] = {}
+        self._ended: dict[Key, float] = {}
         self._begun: dict[str, list[float]] = {}
-        self._dropped: dict[tuple[str, str], float] = {}
+        self._dropped: dict[Key, float] = {}
         """Drafts that nobody wanted, by when their trouble began."""
         self.notes: list[str] = []
         """What operators should know; take them and clear."""
@@ -463,6 +467,48 @@ class Publishing:
                 self._published[key] = replace(each, rule=rules[0] if each.rule not in rules else each.rule)
             else:
                 self.notes.append(f"{key[0]}: {each.ref} has no rule any more; resolve it on the page")
+
+    def catch_up(self, last: Iterable[Notification]) -> None:
+        """Take up what pages were told after `progress` was saved, or without it: nothing public is ever forgotten.
+
+        Args:
+            last: What each page was told last of each component.
+        """
+        for told in last:
+            update = told.public
+            if update is None or told.destination not in self._pages:
+                continue
+            ((component, status),) = update.components
+            key = (told.destination, component)
+            known = self._published.get(key)
+            if known is not None and (known.opened, known.updates) >= (update.started, told.incident.sequence):
+                continue
+            if update.stage is Stage.RESOLVED:
+                self._published.pop(key, None)
+                self._firing.pop(key, None)
+                self._ended[key] = max(told.time, self._ended.get(key, 0.0))
+            else:
+                self._catch_up(key, told, update, status)
+
+    def _catch_up(self, key: Key, told: Notification, update: PublicUpdate, status: ComponentStatus) -> None:
+        rule = next((rule for rule in self._rules(key[0]) if rule.component == key[1]), None)
+        if rule is None:
+            self.notes.append(f"{key[0]}: {told.incident.ref} has no rule any more; resolve it on the page")
+            return
+        known = self._published.get(key)
+        if known is None or known.id != told.incident.id:
+            known = Published(told.destination, key[1], rule, told.incident.id, update.started)
+            self._begun.setdefault(key[0], []).append(told.time)
+        self._published[key] = replace(
+            known,
+            stage=update.stage,
+            status=max(status, known.status),
+            drafted=told.time if update.draft else None,
+            clear_since=told.time if update.stage is Stage.MONITORING else None,
+            told=told.time,
+            mailed=told.time if update.notify else known.mailed,
+            updates=told.incident.sequence,
+        )
 
     def _rules(self, page: str) -> tuple[PublicRule, ...]:
         return self._pages[page].rules if page in self._pages else ()

@@ -53,6 +53,8 @@ class StatusPage(HttpSettings):
     """Whether the page itself keeps drafts from the public."""
     sets_components: ClassVar[bool]
     """Whether a component can be changed without an incident."""
+    finds: ClassVar[bool] = True
+    """Whether what was made can be looked for."""
     makes_incidents: ClassVar[bool] = True
     """Whether it knows incidents at all, and not components alone."""
 
@@ -78,7 +80,11 @@ class StatusPage(HttpSettings):
         if not self.makes_incidents:
             update = replace(update, components_only=True)
         try:
-            return await publish(self.open(session, about, attempt), update, attempt)
+            if about["first"] is False and attempt.unsure_since is None and attempt.ref is None:
+                attempt = replace(attempt, unsure_since=update.started)  # the reference is lost: look before making
+            return await publish(
+                self.open(session, about, attempt), update, attempt, maker=about["first"] or self.finds
+            )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"{self.kind} answered in a shape that is not its own ({type(error).__name__}: {error})"
             raise DeliveryError(Outcome.AMBIGUOUS, f"{why}; check `url`. It is looked at again.") from error
@@ -88,7 +94,7 @@ class StatusPage(HttpSettings):
 
         Args:
             session: The destination's own.
-            about: `key`, `incident` and `ref` of what the update is about.
+            about: `key`, `incident` and `ref` of what the update is about, and whether it is the first.
             attempt: What delivery knows of this try.
         """
         raise NotImplementedError
@@ -152,26 +158,33 @@ class Page(Protocol):
         return
 
 
-async def publish(page: Page, update: PublicUpdate, attempt: Attempt) -> str | None:
-    """Tell a page one update. Gives the new reference."""
+async def publish(page: Page, update: PublicUpdate, attempt: Attempt, *, maker: bool = True) -> str | None:
+    """Tell a page one update. Gives the new reference.
+
+    Args:
+        page: It.
+        update: What it is told.
+        attempt: What delivery knows of this try.
+        maker: Whether it may make an incident: not if there may be one that cannot be looked for.
+    """
     kept = Kept.of(attempt.ref) if attempt.ref else None
     if kept is not None and kept.hands_off:
         return None
     if update.components_only:
         return await _components_only(page, update, kept or Kept())
     if kept is None:
-        return await _begin(page, update, attempt)
+        return await _begin(page, update, attempt, maker)
     return await _go_on(page, update, kept, attempt)
 
 
-async def _begin(page: Page, update: PublicUpdate, attempt: Attempt) -> str | None:
-    """Make it, unless an earlier try did. A resolve of what was never made is no reason to make it."""
+async def _begin(page: Page, update: PublicUpdate, attempt: Attempt, maker: bool) -> str | None:
+    """Make it, unless an earlier try did. A recovery from what was never made is no reason to make it."""
     found = await page.find(update) if attempt.unsure_since is not None else []
     if attempt.unsure_since is not None and not found:
         await asyncio.sleep(LIST_LAG)
         found = await page.find(update)
     if not found:
-        if update.stage is Stage.RESOLVED:
+        if update.stage is not Stage.INVESTIGATING or not maker:
             return None
         return _kept(await page.create(update), update).text()
     for double in found[1:]:
@@ -230,6 +243,7 @@ def encoded(notification: Notification) -> Message:
         "key": incident.dedup_key,
         "incident": incident.id,
         "ref": incident.ref,
+        "first": notification.reason is Reason.OPENED,
         "stage": update.stage.value,
         "title": update.title,
         "message": update.message,

@@ -41,6 +41,7 @@ class IncidentIo(StatusPage):
     """
 
     kind: ClassVar[str] = "incident_io"
+    finds: ClassVar[bool] = False
     rate: ClassVar[float] = 5.0
     drafts: ClassVar[bool] = False
     sets_components: ClassVar[bool] = False

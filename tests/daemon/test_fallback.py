@@ -58,6 +58,20 @@ def test_who_was_told_elsewhere_is_told_the_end_although_the_destination_is_back
     assert list(told.follow([to(PAGER, Reason.RESOLVED)])) == []
 
 
+def test_the_end_is_told_elsewhere_after_a_restart_too() -> None:
+    told = fallbacks()
+    told.look(waiting(to(PAGER)), DOWN, NOON + 120.0)
+    kept = told.fresh()
+    assert kept == {(PAGER, leak().id): "events.pagerduty.com answered 401"}
+    assert told.fresh() == {}
+    (end,) = Fallbacks({PAGER: CHAT}, 120.0, kept).follow([to(PAGER, Reason.RESOLVED)])
+    assert (end.destination, end.reason) == (CHAT, Reason.RESOLVED)
+
+
+def test_a_fallback_that_is_no_longer_configured_is_told_no_end() -> None:
+    assert list(Fallbacks({}, 120.0, {(PAGER, leak().id): "401"}).follow([to(PAGER, Reason.RESOLVED)])) == []
+
+
 def test_updates_are_not_told_elsewhere() -> None:
     assert fallbacks().look(waiting(to(PAGER, Reason.UPDATED)), DOWN, NOON + 600.0) == []
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sentinel.model import (
+    ComponentStatus,
     Culprit,
     Eta,
     Event,
@@ -21,11 +22,13 @@ from sentinel.model import (
     Incident,
     IncidentState,
     Notification,
+    PublicUpdate,
     Reason,
     Recording,
     Sent,
     Series,
     Severity,
+    Stage,
     Told,
     ulid,
 )
@@ -211,7 +214,7 @@ async def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path)
         await store.commit([incident()], [notification("1")], NOW)
         path = store.path
     connection = sqlite3.connect(path)
-    for table in ("told", "events", "recordings", "kept"):
+    for table in ("told", "events", "recordings", "kept", "elsewhere"):
         connection.execute(f"DROP TABLE {table}")
     connection.executescript(
         "DROP INDEX outbox_of; PRAGMA user_version = 1;"
@@ -248,6 +251,59 @@ async def test_references_of_destinations_survive_a_restart(tmp_path: Path) -> N
         await store.record([row])
     async with opened(tmp_path) as store:
         assert store.refs == {("ops/webhook", incident().id): "C1/1503435956.000247"}
+
+
+def public(number: int, stage: Stage = Stage.INVESTIGATING) -> Notification:
+    """An update of a status page: its incident is in no table but the outbox's."""
+    update = PublicUpdate(stage, "Delays", f"text {number}", (("1001", ComponentStatus.DEGRADED),), NOW)
+    page = incident("page", sequence=number)
+    reason = Reason.RESOLVED if stage is Stage.RESOLVED else Reason.UPDATED
+    return Notification("page", "page/customers", reason, page, NOW, f"msg_p{number}", public=update)
+
+
+async def deliver(store: Store, told: Notification, ref: str | None = None) -> None:
+    await store.commit([], [told], NOW)
+    (row,) = store.outbox.rows()
+    row.ref = ref
+    store.outbox.settle(row, RowState.DELIVERED, NOW)
+    await store.record([row])
+
+
+async def test_the_reference_of_a_public_incident_is_kept_as_long_as_its_history(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await deliver(store, public(1), "9001")
+        await store.tidy(NOW + 86400.0)
+    async with opened(tmp_path) as store:
+        assert store.refs == {("page/customers", incident("page").id): "9001"}
+        await store.tidy(NOW + 8 * 86400.0)
+        assert store.refs == {}
+
+
+async def test_references_are_forgotten_with_their_incidents_while_the_daemon_runs(store: Store) -> None:
+    await store.commit([incident(state=IncidentState.RESOLVED, resolved=NOW)], [], NOW)
+    await deliver(store, notification("1"), "C1/1")
+    await store.tidy(NOW + 29 * 86400.0)
+    assert len(store.refs) == 1
+    await store.tidy(NOW + 31 * 86400.0)
+    assert store.refs == {}
+
+
+async def test_what_each_page_was_told_last_is_known(store: Store) -> None:
+    for number, stage in enumerate((Stage.INVESTIGATING, Stage.MONITORING), start=1):
+        await deliver(store, public(number, stage), "9001")
+    await deliver(store, notification("1"))
+    assert await store.public() == [public(2, Stage.MONITORING)]
+
+
+async def test_what_was_told_elsewhere_is_kept_until_its_incident_is_forgotten(tmp_path: Path) -> None:
+    elsewhere = {("oncall/pagerduty", incident().id): "it answered 401"}
+    async with opened(tmp_path) as store:
+        await store.commit([incident()], [], NOW, elsewhere=elsewhere)
+    async with opened(tmp_path) as store:
+        assert await store.elsewhere() == elsewhere
+        await store.commit([incident(state=IncidentState.RESOLVED, resolved=NOW)], [], NOW)
+        await store.tidy(NOW + 31 * 86400.0)
+        assert await store.elsewhere() == {}
 
 
 async def test_old_history_is_forgotten_and_live_rows_are_not(store: Store) -> None:
@@ -351,7 +407,7 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: 
     newer.execute("PRAGMA user_version = 99")
     newer.close()
     store = Store(store.path)
-    with pytest.raises(StoreUnusableError, match=r"newer Sentinel \(format 99, this one reads 2\)"):
+    with pytest.raises(StoreUnusableError, match=r"newer Sentinel \(format 99, this one reads 3\)"):
         await store.open()
     await store.close()
 

@@ -364,3 +364,50 @@ def test_what_is_public_survives_a_restart() -> None:
     after = Pipeline(piped.settings)
     after.restore(snapshot=piped.pipeline.snapshot(), incidents=piped.pipeline.incidents(), told=piped.pipeline.told())
     assert [each.ref for each, _, _ in after.published()] == [each.ref for each, _, _ in piped.pipeline.published()]
+
+
+# What is public is not forgotten, whatever becomes of the snapshot
+
+
+def after(told: list[Notification], snapshot: object = None) -> Watched:
+    """A daemon that starts again and knows only what pages were told, and an older snapshot if there is one."""
+    again = Watched()
+    if snapshot is not None:
+        again.publishing.go_on(snapshot)
+    again.publishing.catch_up(told[-1:])
+    return again
+
+
+def test_without_a_snapshot_the_same_incident_goes_on_to_its_end() -> None:
+    before = Watched()
+    before.wait(310, *TWO)
+    again = after(before.told)
+    again.now = before.now + 120.0
+    again.wait(10.0, *TWO)
+    assert again.told == []
+    again.wait(700.0)
+    assert again.stages == [Stage.MONITORING, Stage.RESOLVED]
+    assert {each.incident.id for each in again.told} == {before.told[0].incident.id}
+
+
+def test_a_snapshot_that_is_older_than_the_end_tells_no_second_end() -> None:
+    before = Watched()
+    before.wait(310, *TWO)
+    old = pickle.loads(pickle.dumps(before.publishing.progress()))
+    before.wait(700.0)
+    assert before.stages[-1] is Stage.RESOLVED
+    again = after(before.told, old)
+    again.now = before.now
+    assert again.wait(700.0) == []
+
+
+def test_a_snapshot_that_is_older_than_the_beginning_makes_no_second_one() -> None:
+    before = Watched()
+    before.wait(200, *TWO)
+    old = pickle.loads(pickle.dumps(before.publishing.progress()))
+    before.wait(110, *TWO)
+    again = after(before.told, old)
+    again.now = before.now
+    assert again.wait(60.0, *TWO) == []
+    again.wait(700.0)
+    assert again.stages == [Stage.MONITORING, Stage.RESOLVED]

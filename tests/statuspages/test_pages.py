@@ -121,7 +121,7 @@ class Told:
         return str(identity)
 
 
-def notification(stage: Stage, **changes: Any) -> Notification:
+def notification(stage: Stage, *, later: bool = False, **changes: Any) -> Notification:
     over = stage is Stage.RESOLVED
     finding = Finding("main", "stall", "cause", Severity.CRITICAL, NOW, True, "41 jobs wait in encode on redis-a:6379")
     incident = Incident(
@@ -139,7 +139,7 @@ def notification(stage: Stage, **changes: Any) -> Notification:
     status = ComponentStatus.OPERATIONAL if over else ComponentStatus.PARTIAL
     update = PublicUpdate(stage, "Delayed jobs", f"Text for {stage}.", (("1001", status),), NOW)
     public = PublicUpdate(**{**{name: getattr(update, name) for name in PublicUpdate.__slots__}, **changes})
-    reason = Reason.RESOLVED if over else Reason.OPENED
+    reason = Reason.RESOLVED if over else Reason.UPDATED if later else Reason.OPENED
     return Notification("page", "page/x", reason, incident, NOW, "msg_1", public=public)
 
 
@@ -225,6 +225,27 @@ async def test_a_list_that_is_no_list_makes_nothing(searched: Told) -> None:
         await searched.tell(Stage.INVESTIGATING, unsure=NOW - 1)
     assert failed.value.outcome is Outcome.REJECTED_CONFIG
     assert searched.fake.incidents == {}
+
+
+async def test_what_is_public_is_found_again_although_its_reference_is_lost(searched: Told) -> None:
+    await searched.tell(Stage.INVESTIGATING)
+    searched.ref = None
+    for stage in (Stage.MONITORING, Stage.RESOLVED):
+        await searched.tell(stage, later=True)
+    assert searched.fake.stages(searched.only)[-1] == "resolved"
+
+
+async def test_where_nothing_can_be_looked_for_an_update_without_its_reference_makes_nothing() -> None:
+    async with served("incident_io") as told:
+        await told.tell(Stage.INVESTIGATING)
+        told.ref = None
+        await told.tell(Stage.INVESTIGATING, event="msg_2", later=True)
+        assert len(told.fake.incidents) == 1
+
+
+async def test_a_recovery_of_what_was_never_made_makes_nothing(told: Told) -> None:
+    await told.tell(Stage.MONITORING, later=True)
+    assert told.fake.incidents == {}
 
 
 async def test_a_resolve_of_what_was_never_made_makes_nothing(told: Told) -> None:
@@ -327,6 +348,7 @@ async def test_components_alone_are_set_and_set_back_without_an_incident() -> No
 
 async def test_incident_io_keeps_the_last_updates_for_people_and_the_end() -> None:
     async with served("incident_io") as told:
+        await told.tell(Stage.INVESTIGATING)
         for _ in range(95):
             await told.tell(Stage.MONITORING)
         assert len(told.fake.stages(told.only)) == 90
