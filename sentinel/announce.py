@@ -48,6 +48,8 @@ def _history(event: Event) -> None:
     """What is not told, and what people do; all else has a line of its own."""
     if event.kind in ("held", "not told"):
         log(_logger, logging.INFO, "Not told", ref="SNT-" + event.incident[-6:], why=event.text)
+    elif event.kind == "status page":
+        log(_logger, logging.WARNING, "About a status page", says=event.text)
     elif event.by:
         fields = {"by": event.by, "did": event.kind, "text": event.text}
         of = {"ref": "SNT-" + event.incident[-6:]} if event.incident else {}

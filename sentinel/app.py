@@ -396,7 +396,8 @@ class _Daemon:
     async def _look_at_itself(self) -> None:
         """Its own troubles are judged as a target's are; what a destination keeps waiting is told elsewhere."""
         now, outbox, standings = self.now(), self.store.outbox, self.delivery.standings()
-        await self.commit(self.pipeline.feed(self_poll(now, standings, outbox, self.store.failing)))
+        public, refs = self.pipeline.published(), self.store.refs
+        await self.commit(self.pipeline.feed(self_poll(now, standings, outbox, self.store.failing, public, refs)))
         found = standings.items()
         down = {name: (standing.since, standing.reason) for name, standing in found if standing.since is not None}
         await self.commit(Step(notifications=tuple(self._fallbacks.look(outbox.rows(), down, now))))

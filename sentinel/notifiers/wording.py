@@ -58,6 +58,7 @@ TITLES = {
     "clock_skew": "Wrong clock",
     "undelivered": "Alerts not delivered",
     "unsaved": "State not saved",
+    "public_update": "Public update",
     "digest": "What would have been told",
     "sentinel_test": "Test message",
 }

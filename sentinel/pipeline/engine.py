@@ -76,7 +76,7 @@ class Engine:
         if not self._settings.pages:
             return step
         public = self._publishing.take(self._incidents.open(), now, partial(self._is_trusted, now))
-        return self._published(step, public)
+        return self._published(step, public, now)
 
     def advance(self, now: float) -> Step:
         """Do what falls due by time alone: reminders, escalation steps, ends of silences, the digest."""
@@ -119,7 +119,7 @@ class Engine:
         self._routing.disturb()
         step = self._follow(changes, action.time, self._incidents.targets())
         step = replace(step, events=tuple(events) + step.events, kept=tuple(kept) + step.kept)
-        return self._published(step, public)
+        return self._published(step, public, action.time)
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next."""
@@ -264,10 +264,11 @@ class Engine:
             events.append(Event(now, "told", name, "", said))
         return tuple(numbered.values()), tuple(notifications)
 
-    def _published(self, step: Step, public: Sequence[Notification]) -> Step:
+    def _published(self, step: Step, public: Sequence[Notification], now: float) -> Step:
         """With what status pages are told, and what operators should know of it."""
-        notes, self._publishing.notes = tuple(self._publishing.notes), []
-        return replace(step, notifications=step.notifications + tuple(public), notes=step.notes + notes)
+        notes, self._publishing.notes = self._publishing.notes, []
+        events = tuple(Event(now, "status page", text=note) for note in notes)
+        return replace(step, notifications=step.notifications + tuple(public), events=step.events + events)
 
     def _is_trusted(self, now: float, incident: Incident) -> bool:
         """Whether an incident may count for the public: not held back, and seen through eyes that are well."""

@@ -317,7 +317,7 @@ class Piped:
             self.now += 5.0
             step = self.pipeline.feed(poll_of(self.now, redis_blocked_clients=blocked))
             told += [each for each in step.notifications if each.public]
-            notes += step.notes
+            notes += [event.text for event in step.events if event.kind == "status page"]
         return told, notes
 
 

@@ -29,6 +29,7 @@ from sentinel.pipeline.diagnosis.lost_workers import LostWorkers
 from sentinel.pipeline.diagnosis.masked_leak import MaskedLeak
 from sentinel.pipeline.diagnosis.memory import Memory
 from sentinel.pipeline.diagnosis.missed_heartbeats import MissedHeartbeats
+from sentinel.pipeline.diagnosis.public_update import PublicUpdate
 from sentinel.pipeline.diagnosis.refused import Refused
 from sentinel.pipeline.diagnosis.stall import Stall
 from sentinel.pipeline.diagnosis.undelivered import Undelivered
@@ -62,6 +63,7 @@ BY_NAME: dict[str, type[Any]] = {
         MissedHeartbeats,
         Undelivered,
         Unsaved,
+        PublicUpdate,
         Change,
     )
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sentinel.fingerprints.read import known
-from sentinel.model import Finding, Notification, Reason, Series, Severity, labels
+from sentinel.model import Finding, Notification, Poll, Reason, Sample, Series, Severity, labels
 from sentinel.notifiers.wording import plain, tell
 from sentinel.pipeline import CAUSES, Destination, Pipeline, PipelineSettings, Route
 from tests.pipeline.diagnosis.census import Census
@@ -259,10 +259,22 @@ def unsaved() -> Shop:
     return shop
 
 
+def public_update() -> Shop:
+    shop = Shop()
+    said = labels(component="Background jobs", text="Delays in Background jobs: They may be slower than usual.")
+    draft = Series("status_page_draft_seconds", labels(page="customers", ref="SNT-4F2K9Q"))
+    for age in (15.0, 30.0):
+        samples = (Sample(Series("status_pages"), age, 1.0), Sample(draft, age, age, said))
+        now = shop.now + age
+        poll = Poll("redis-a", now, tuple(sample._replace(time=now) for sample in samples))
+        shop.told += shop.pipeline.feed(poll).notifications
+    return shop
+
+
 TROUBLES: tuple[Callable[[], Shop], ...] = (
     *(unreachable, frozen, leak, masked_leak, flood, exhaustion, refused, failover, memory, client_buffers),
     *(churn, latency, idle_spin, stall, backlog, failing_jobs, lost_workers, clock_skew, missed_heartbeats, change),
-    *(undelivered, unsaved),
+    *(undelivered, unsaved, public_update),
 )
 STORIES: dict[str, Callable[[], Shop]] = {trouble.__name__: cache(trouble) for trouble in TROUBLES}
 
