@@ -1,7 +1,7 @@
 """Public update: a text for customers waits for a person, or a person has taken one over.
 
-Nothing is wrong with a server: it is how drafts and hands off of status pages get to those who are told of incidents, by
-the same routes and into the same chats. It ends when somebody answers, when the draft is dropped, or when the public
+Nothing is wrong with a server: it is how drafts and hands off of status pages get to those who are told of incidents,
+by the same routes and into the same chats. It ends when somebody answers, when the draft is dropped, or when the public
 incident is over. There is no look-alike: Sentinel tells of what it did or left itself.
 
 Source: reference/delivery.md section 8 (approval; hands off "except an offer in chat").
@@ -48,7 +48,7 @@ class PublicUpdate:
             subject=f"{page}/{ref}",
             value=track.raw,
             evidence=(Evidence("has waited for", track.raw, "s", "an answer; it is dropped without one"),),
-            first_action=f"Publish it with `sentinel page approve {ref}`, or drop it with `sentinel page withdraw {ref}`.",
+            first_action=f"Publish it with `sentinel page approve {ref}`, drop it with `sentinel page withdraw {ref}`.",
             ruled_out=("not public: without an answer customers read nothing",),
             since=view.now - track.raw,
         )
