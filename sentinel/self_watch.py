@@ -1,7 +1,7 @@
 """Sentinel as a target of its own: whether what it has to tell gets through, whether it can remember, and what it asks.
 
-Makes samples of what delivery, store and status pages say of themselves, so that its own troubles are seen by the same eyes as all
-else. Knows no cause.
+Makes samples of what delivery, store and status pages say of themselves, so that its own troubles are seen by the same
+eyes as all else. Knows no cause.
 """
 
 from __future__ import annotations
