@@ -21,6 +21,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from aiohttp.web import Application
 
@@ -48,6 +49,7 @@ from sentinel.store import Store, StoreError
 from sentinel.systemd import ServiceManager
 from sentinel.tape import Begin, Tape, TapedPipeline
 from sentinel.web import Guard, ListenError, TargetState, make_app, serve
+from sentinel.web.approval import Links, key_of
 
 __all__ = ["run"]
 
@@ -125,6 +127,8 @@ class _Daemon:
     _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LISTS_AT_ONCE))
     _pushed: PushedHeartbeats = field(init=False)
     _fallbacks: Fallbacks = field(init=False)
+    _links: Links | None = None
+    """By which drafts may be answered; None if nobody could follow them."""
     _aftercare: Aftercare = field(init=False)
     _pushed_file: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tape: Tape | None = None
@@ -275,6 +279,7 @@ class _Daemon:
         """Serve the pages. A default port that is taken is no reason not to watch: any free one does then."""
         async with AsyncExitStack() as stack:
             address = self.settings.http.address
+            await self._make_links()
             if address is not None:
                 await self._listen(stack, *address)
             self._served = True
@@ -299,7 +304,20 @@ class _Daemon:
 
     def _app(self, host: str) -> Application:
         http = self.settings.http
-        return make_app(self, guard=Guard(host, http.token, http.hosts))
+        named = urlsplit(http.url).hostname
+        hosts = (*http.hosts, named) if named else http.hosts
+        return make_app(self, guard=Guard(host, http.token, hosts), links=self._links)
+
+    async def _make_links(self) -> None:
+        """Where people reach the pages, drafts are told with a link. Without its key there is the command still."""
+        self._links, url = None, self.settings.http.url
+        if url and self.settings.http.address is not None:
+            try:
+                key = await asyncio.to_thread(key_of, self.store.path.with_name("links.key"))
+            except OSError as error:
+                log(_logger, logging.ERROR, "Drafts are told without a link to answer them", why=str(error))
+            else:
+                self._links = Links(key, url)
 
     async def _write_address(self, host: str, port: int) -> None:
         """Leave word for the commands that ask the daemon where it listens."""
@@ -374,7 +392,11 @@ class _Daemon:
         announce(step, self.metrics)
         if not step.lasting:
             return
-        notifications = (*step.notifications, *self._fallbacks.follow(step.notifications))
+        told = step.notifications
+        if self._links is not None:
+            drafts = [one for one, _, _ in self.pipeline.published()]
+            told = tuple(self._links.put_into(told, drafts, self.now()))
+        notifications = (*told, *self._fallbacks.follow(told))
         try:
             await self.store.commit(
                 step.incidents,

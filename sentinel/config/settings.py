@@ -32,11 +32,16 @@ class WebSettings:
     """What must be sent as `Authorization: Bearer …` to change something: acknowledge, silence, mark a deploy."""
     hosts: tuple[str, ...] = ()
     """Names under which a listener on loopback may be asked, beside `localhost` and addresses."""
+    url: str = ""
+    """Under which people reach it, such as https://sentinel.example.com: drafts of status pages are then told with a
+    signed link that answers them."""
 
     def __post_init__(self) -> None:
         host, _, port = self.listen.rpartition(":")
         if self.listen != "off" and not (host and port.isdecimal() and int(port) < 65536):
             raise ValueError(f"listen must be host:port, such as 127.0.0.1:9750, or off, got {self.listen!r}")
+        if self.url and not self.url.startswith(("https://", "http://")):
+            raise ValueError(f"url must begin with https://, or be left out, got {self.url!r}")
 
     @property
     def address(self) -> tuple[str, int] | None:

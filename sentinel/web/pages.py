@@ -9,6 +9,7 @@ from aiohttp import web
 from sentinel.metrics import CONTENT_TYPE
 from sentinel.model import Seconds
 from sentinel.web.acts import add_acts
+from sentinel.web.approval import Links, add_approval
 from sentinel.web.guard import Guard, Handler, refusal
 from sentinel.web.health import add_health
 from sentinel.web.heartbeats import add_heartbeats
@@ -28,12 +29,15 @@ _LARGEST: Final = 64 << 10
 """Bytes of a request's body."""
 
 
-def make_app(view: View, *, guard: Guard | None = None, stuck_after: Seconds = 120.0) -> web.Application:
+def make_app(
+    view: View, *, guard: Guard | None = None, links: Links | None = None, stuck_after: Seconds = 120.0
+) -> web.Application:
     """The pages over a daemon: `/metrics` in Prometheus's text format, and what the modules beside this one add.
 
     Args:
         view: The daemon.
         guard: Who may ask and who may change something; without it, whoever is on this host.
+        links: By which drafts of status pages may be answered; None for none.
         stuck_after: Seconds that a notification may be overdue before its destination is called stuck.
     """
     guard = guard or Guard()
@@ -46,6 +50,8 @@ def make_app(view: View, *, guard: Guard | None = None, stuck_after: Seconds = 1
     add_heartbeats(app, view)
     add_status_pages(app, view, guard)
     add_outbox(app, view, guard)
+    if links is not None:
+        add_approval(app, view, links)
     return app
 
 
