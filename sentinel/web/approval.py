@@ -1,8 +1,8 @@
 """Links by which a person answers a draft of a status page: `/approve/SNT-…`, signed.
 
 Whoever has the link may answer, and nobody else: it goes into the chats where the draft is told. GET shows the exact
-text and asks, since previews of links follow GETs; POST answers. A link is good for one draft, until that is answered or the
-link is old, and so for one answer.
+text and asks, since previews of links follow GETs; POST answers. A link is good for one draft, until that is answered
+or the link is old, and so for one answer.
 
 Knows signatures and one page of HTML. Does not know why a draft is there. Source: reference/delivery.md section 8.
 """
