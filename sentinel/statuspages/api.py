@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from sentinel.notifiers.base import Outcome
+from sentinel.notifiers.base import DeliveryError, Outcome
 from sentinel.notifiers.http import HttpSettings, check, exchange, refused
 
 __all__ = ["Api"]
@@ -19,6 +19,9 @@ __all__ = ["Api"]
 
 class Api:
     """A vendor's API, asked on behalf of one update.
+
+    An update may take several requests: once one has written, a failure of a later one is ambiguous, so that the next
+    try takes what the page shows of this one for ours, and not for a person's.
 
     Args:
         settings: How it is reached, and whose secrets are kept out of texts.
@@ -32,6 +35,7 @@ class Api:
         self, settings: HttpSettings, session: aiohttp.ClientSession, base: str, headers: Mapping[str, str], now: float
     ) -> None:
         self._settings, self._session, self._base, self._now = settings, session, base.rstrip("/"), now
+        self._wrote = False
         self._headers = {"content-type": "application/json", "accept": "application/json", **headers}
 
     async def ask(self, method: str, path: str, body: object = None) -> Any:
@@ -64,12 +68,18 @@ class Api:
     async def _asked(self, method: str, path: str, body: object, *, missing: bool) -> Any:
         content = None if body is None else orjson.dumps(body)
         url = f"{self._base}/{path}"
-        answer = self._answer = await exchange(
-            self._session, self._settings, url, body=content, headers=self._headers, method=method
-        )
-        if missing and answer.status == 404:
-            return None
-        check(answer, self._settings, self._now)
+        try:
+            answer = self._answer = await exchange(
+                self._session, self._settings, url, body=content, headers=self._headers, method=method
+            )
+            if missing and answer.status == 404:
+                return None
+            check(answer, self._settings, self._now)
+        except DeliveryError as error:
+            if self._wrote and error.outcome in (Outcome.RETRY, Outcome.THROTTLED):
+                raise DeliveryError(Outcome.AMBIGUOUS, str(error), after=error.after, status=error.status) from error
+            raise
+        self._wrote |= method != "GET"
         if not answer.body and method != "GET":
             return {}
         try:

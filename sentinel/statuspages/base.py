@@ -149,6 +149,11 @@ class Page(Protocol):
     async def append(self, remote: str, update: PublicUpdate) -> Remote:
         """Add an update, and set its components."""
 
+    async def complete(self, remote: str, update: PublicUpdate) -> None:
+        """What an update asks for beside its text, where that takes requests of its own. Done again after a try that
+        broke off behind the text, so it must bear that."""
+        return
+
     async def component(self, component: str) -> ComponentStatus | None:
         """What the page says of a component now; None where it cannot say."""
         return None
@@ -196,12 +201,16 @@ async def _begin(page: Page, update: PublicUpdate, attempt: Attempt, maker: bool
 
 async def _go_on(page: Page, update: PublicUpdate, kept: Kept, attempt: Attempt) -> str | None:
     remote = await page.read(kept.id)
-    if remote is None or not remote.open:
-        return Kept(kept.id, kept.mark, {}, hands_off=True).text()
+    left = Kept(kept.id, kept.mark, {}, hands_off=True).text()
+    if remote is None:
+        return left
     if remote.mark != kept.mark:
         if attempt.unsure_since is None or remote.text != update.message:
-            return Kept(kept.id, kept.mark, {}, hands_off=True).text()
-        return _kept(remote, update).text()  # the try before this one got through
+            return left
+        await page.complete(kept.id, await _ours(page, update, kept))  # the text of the try before got through
+        return _kept(remote, update).text()
+    if not remote.open:
+        return left
     ours = await _ours(page, update, kept)
     return _kept(await page.append(kept.id, ours), ours).text()
 

@@ -22,7 +22,7 @@ from sentinel.statuspages.base import Page, Remote, StatusPage
 __all__ = ["BetterStack"]
 
 _STATUSES = {
-    ComponentStatus.OPERATIONAL: "resolved",
+    ComponentStatus.OPERATIONAL: "degraded",  # while it is watched: a report of which all is resolved is over
     ComponentStatus.DEGRADED: "degraded",
     ComponentStatus.PARTIAL: "degraded",
     ComponentStatus.MAJOR: "downtime",

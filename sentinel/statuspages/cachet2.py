@@ -100,9 +100,13 @@ class _Page(Page):
         await self._api.ask("PUT", f"incidents/{remote}", incident)
         body = {"status": _STAGES[update.stage], "message": update.message}
         made = await self._api.ask("POST", f"incidents/{remote}/updates", body)
+        await self.complete(remote, update)
+        return Remote(remote, str(made["data"]["id"]), update.message, update.stage is not Stage.RESOLVED)
+
+    async def complete(self, remote: str, update: PublicUpdate) -> None:
+        """Components do not follow an incident's updates."""
         for component, status in update.components:
             await self.set_component(component, status)
-        return Remote(remote, str(made["data"]["id"]), update.message, update.stage is not Stage.RESOLVED)
 
     async def component(self, component: str) -> ComponentStatus | None:
         found = await self._api.ask("GET", f"components/{component}")

@@ -17,7 +17,7 @@ import aiohttp
 import yaml
 
 from sentinel.model import ComponentStatus, PublicUpdate, Secret, Stage
-from sentinel.notifiers.base import Attempt
+from sentinel.notifiers.base import Attempt, DeliveryError
 from sentinel.notifiers.wording import rfc3339
 from sentinel.statuspages.api import Api
 from sentinel.statuspages.base import Page, Remote, StatusPage
@@ -139,7 +139,16 @@ class _Files(Page):
             "branch": self._branch,
             **({"sha": sha} if sha else {}),
         }
-        made = await self._api.ask("PUT", f"contents/{path}", body)
+        try:
+            made = await self._api.ask("PUT", f"contents/{path}", body)
+        except DeliveryError as error:
+            if error.status not in (409, 422):
+                raise
+            # It has changed since we read it: by us, if the request was repeated on its way, as those of a PUT may be.
+            there = await self.read(path)
+            if there is None or there.text != update.message:
+                raise
+            return there
         return Remote(path, str(made["content"]["sha"]), update.message, not over)
 
 
@@ -198,10 +207,13 @@ class _Issues(Page):
         number = remote.removeprefix(_ADOPTED)
         issue = await self._api.ask("GET", f"issues/{number}")
         told = await self._comment(remote, update, locked=bool(issue.get("locked")))
-        if update.stage is not Stage.RESOLVED or remote.startswith(_ADOPTED):
-            return told
-        await self._api.ask("PATCH", f"issues/{number}", {"state": "closed"})
-        return told._replace(open=False)
+        await self.complete(remote, update)
+        return told._replace(open=update.stage is not Stage.RESOLVED or remote.startswith(_ADOPTED))
+
+    async def complete(self, remote: str, update: PublicUpdate) -> None:
+        """The end closes an issue that is ours."""
+        if update.stage is Stage.RESOLVED and not remote.startswith(_ADOPTED):
+            await self._api.ask("PATCH", f"issues/{remote}", {"state": "closed"})
 
     async def _comment(self, remote: str, update: PublicUpdate, *, locked: bool) -> Remote:
         """Upptime locks its issues: unlock, comment, lock."""

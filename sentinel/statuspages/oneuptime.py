@@ -101,10 +101,13 @@ class _Page(Page):
             "shouldStatusPageSubscribersBeNotifiedOnNoteCreated": update.notify,
         }
         made = await self._api.ask("POST", "incident-public-note", {"data": note})
-        over = update.stage is Stage.RESOLVED
-        if over:
+        await self.complete(remote, update)
+        return Remote(remote, str(made["_id"]), update.message, update.stage is not Stage.RESOLVED)
+
+    async def complete(self, remote: str, update: PublicUpdate) -> None:
+        """The end is a state."""
+        if update.stage is Stage.RESOLVED:
             states = await self._list("incident-state", {"isResolvedState": True}, {"_id": True})
             moved = {"incidentId": remote, "incidentStateId": states[0]["_id"]}
             moved["shouldStatusPageSubscribersBeNotified"] = False
             await self._api.ask("POST", "incident-state-timeline", {"data": moved})
-        return Remote(remote, str(made["_id"]), update.message, not over)

@@ -167,7 +167,9 @@ def test_every_page_has_a_double() -> None:
 
 async def test_it_is_made_once_kept_current_and_ended(told: Told) -> None:
     for stage in (Stage.INVESTIGATING, Stage.MONITORING, Stage.INVESTIGATING, Stage.RESOLVED):
-        await told.tell(stage)
+        well = stage in (Stage.MONITORING, Stage.RESOLVED)
+        status = ComponentStatus.OPERATIONAL if well else ComponentStatus.PARTIAL
+        await told.tell(stage, components=(("1001", status),))
     stages = told.fake.stages(told.only)
     assert len(stages) == 4
     assert stages[-1] == "resolved"
@@ -191,8 +193,39 @@ def looks_before(told: Told) -> list[None]:
     return [None] * (told.page.kind == "upptime")
 
 
+def lost_answer(told: Told) -> list[str]:
+    """A write whose answer is lost; the client repeats a PUT once by itself."""
+    return ["reset after"] * (2 if told.page.kind == "cstate" else 1)
+
+
+async def test_a_put_that_was_repeated_on_its_way_is_known_for_ours() -> None:
+    async with served("cstate") as told:
+        told.fake.modes.append("reset after")
+        await told.tell(Stage.INVESTIGATING)
+        told.fake.modes.extend([None, None, "reset after"])
+        await told.tell(Stage.MONITORING)
+        await told.tell(Stage.RESOLVED)
+        assert told.fake.stages(told.only) == ["open", "open", "resolved"]
+
+
+@pytest.mark.parametrize("ahead", range(8))
+async def test_an_end_that_broke_off_behind_its_text_is_completed(told: Told, ahead: int) -> None:
+    """Wherever it breaks off: the page says that it is over, and our components are well."""
+    await told.tell(Stage.INVESTIGATING)
+    told.fake.modes.extend([*[None] * ahead, 503])
+    try:
+        await told.tell(Stage.RESOLVED)
+    except DeliveryError as error:
+        unsure = NOW - 1 if error.outcome is Outcome.AMBIGUOUS else None
+        told.fake.modes.clear()
+        await told.tell(Stage.RESOLVED, unsure=unsure)
+    told.fake.modes.clear()
+    assert told.fake.stages(told.only)[-1] == "resolved"
+    assert str(told.fake.components["1001"]) in ("", "operational", "OPERATIONAL", "1")
+
+
 async def test_what_was_made_before_the_answer_was_lost_is_found_and_not_made_again(told: Told) -> None:
-    told.fake.modes.extend([*looks_before(told), "reset after"])
+    told.fake.modes.extend([*looks_before(told), *lost_answer(told)])
     with pytest.raises(DeliveryError):
         await told.tell(Stage.INVESTIGATING)
     await told.tell(Stage.INVESTIGATING, unsure=NOW - 1)
@@ -274,7 +307,7 @@ async def test_an_update_whose_answer_was_lost_is_not_taken_for_a_person(told: T
     message = told.page.message(notification(Stage.MONITORING))
     writes = len(told.fake.accepted)
     while len(told.fake.accepted) == writes:  # reads first: the one that writes is the one whose answer is lost
-        told.fake.modes.extend([*reads_before(told), "reset after"])
+        told.fake.modes.extend([*reads_before(told), *lost_answer(told)])
         async with open_session(told.page) as session:
             with pytest.raises(DeliveryError):
                 await told.page.notify(session, message, Attempt("msg_2", NOW, told.ref, None))
