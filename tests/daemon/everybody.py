@@ -1,7 +1,8 @@
 """A sender for the chaos test of all destinations: takes up where the file says it is, and may be killed any time.
 
-Run as `python -m tests.daemon.everybody STATE DOORS`, DOORS being JSON of the URL (or port) of each kind. Prints `ready`
-when it has begun and `done` when nothing is left. Each lane hears of its next event when the one before has settled.
+Run as `python -m tests.daemon.everybody STATE DOORS`, DOORS being JSON of the URL (or port) of each kind.
+Prints `ready` when it has begun and `done` when nothing is left. Each lane hears of its next event
+when the one before has settled.
 """
 
 from __future__ import annotations
