@@ -35,6 +35,7 @@ from sentinel.fallback import Fallbacks
 from sentinel.logs import Redactor, configure, log
 from sentinel.metrics import Metrics
 from sentinel.model import Incident, Notification, Poll, Seconds, Secret, Severity
+from sentinel.orphans import keep_sweeping
 from sentinel.outbox import Letter
 from sentinel.pace import Lateness, keep_pace
 from sentinel.pipeline import Action, Pipeline, SnapshotError, Step
@@ -224,6 +225,9 @@ class _Daemon:
         yield keep_pace(SELF_EVERY, SELF_EVERY, self._look_at_itself, lambda missed: None)
         if self._tape is not None:
             yield self._keep_taping(self._tape)
+        yield keep_sweeping(
+            self.settings.pipeline.instance_id, self.settings.notifiers, self._public, self.act, self.now
+        )
         for name, switch in self.settings.switches.items():
             yield keep_telling(name, switch, self._stand, self.now, self.metrics)
         if self.manager.watchdog_interval is not None:
@@ -423,6 +427,10 @@ class _Daemon:
         found = standings.items()
         down = {name: (standing.since, standing.reason) for name, standing in found if standing.since is not None}
         await self.commit(Step(notifications=tuple(self._fallbacks.look(outbox.rows(), down, now))))
+
+    def _public(self) -> set[tuple[str, str]]:
+        """Page and component of all that is drafted or public."""
+        return {(one.page, one.component) for one, _, _ in self.pipeline.published()}
 
     async def _stand(self) -> Stand:
         """How all of it stands, after a write to the state file: what a round for a dead man's switch is judged by."""

@@ -18,6 +18,7 @@ __all__ = [
     "Acknowledge",
     "Action",
     "ActionError",
+    "Adopt",
     "Approve",
     "Deploy",
     "Mark",
@@ -137,7 +138,20 @@ class Withdraw:
     ref: str
 
 
-Action = Acknowledge | Note | Mark | Resolve | Silence | Unsilence | Deploy | Approve | Withdraw
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """An open public incident of ours was found on a page, and nothing here knows it: take it up, to its end."""
+
+    time: float
+    by: str
+    page: str
+    """The page's destination."""
+    component: str
+    text: str
+    """Its newest update, as customers read it."""
+
+
+Action = Acknowledge | Note | Mark | Resolve | Silence | Unsilence | Deploy | Approve | Withdraw | Adopt
 
 BY_NAME: Mapping[str, type[Any]] = {
     "acknowledge": Acknowledge,
@@ -149,6 +163,7 @@ BY_NAME: Mapping[str, type[Any]] = {
     "deploy": Deploy,
     "approve": Approve,
     "withdraw": Withdraw,
+    "adopt": Adopt,
 }
 """What each is called in JSON."""
 

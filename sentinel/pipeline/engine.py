@@ -17,6 +17,7 @@ from sentinel.pipeline.actions import (
     Acknowledge,
     Action,
     ActionError,
+    Adopt,
     Approve,
     Deploy,
     Mark,
@@ -114,6 +115,8 @@ class Engine:
                 kept.append((self._deploys.add(action), action))
                 events.append(_audit(action, "deploy", f"{action.version} {' '.join(action.targets)}".rstrip()))
                 self._mention(action.time)
+            case Adopt():
+                events.append(self._adopt(action))
             case Approve() | Withdraw():
                 public, events = self._answer(action)
         self._routing.disturb()
@@ -306,6 +309,19 @@ class Engine:
             return self._publishing.approve(action.ref, action.time), [_audit(action, "approved", action.ref)]
         except PublishingError as error:
             raise ActionError(str(error)) from error
+
+    def _adopt(self, action: Adopt) -> Event:
+        """Only once all eyes on it are open: else it would end because nobody has looked yet."""
+        for name in self._publishing.targets_of(action.page, action.component, self._settings.targets):
+            target = self._targets.get(name)
+            seen = target is not None and action.time - target.time <= TRUSTED_FOR
+            if not seen or action.time < self._warm_at(name):
+                raise ActionError(f"{name} is not seen well enough to say whether the trouble is over")
+        try:
+            self._publishing.adopt(action.page, action.component, action.text, action.time)
+        except PublishingError as error:
+            raise ActionError(str(error)) from error
+        return _audit(action, "adopted", f"{action.page}: {action.component}")
 
     def _handle(self, action: Acknowledge | Resolve) -> list[Change]:
         incident = self._incidents.find(action.incident)

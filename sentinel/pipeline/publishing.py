@@ -47,6 +47,7 @@ __all__ = [
     "Published",
     "Publishing",
     "PublishingError",
+    "public_key",
     "refusal",
 ]
 
@@ -62,6 +63,7 @@ _PRIVATE = (
 )
 """What must not be public, whoever wrote it. The reference (SNT-…) is taken out before they look."""
 
+_TEXTS: Final = ("investigating", "ongoing", "monitoring", "resolved")
 _WORD = re.compile(r"\{([^{}]*)\}")
 
 Status = Literal["degraded", "partial", "major"]
@@ -103,13 +105,17 @@ class PublicRule:
             raise ValueError("`causes` must name what customers notice, such as [stall, refused]")
         if self.quorum < 1:
             raise ValueError(f"`quorum` must be at least 1, got {self.quorum}")
-        for template in ("title", "investigating", "ongoing", "monitoring", "resolved"):
+        for template in ("title", *_TEXTS):
             text: str = getattr(self, template)
             for name in _WORD.findall(text):
                 if name not in VARIABLES:
                     raise ValueError(f"`{template}` names {{{name}}}; a public text may only name {_listed(VARIABLES)}")
             if (why := refusal(text)) is not None:
                 raise ValueError(f"`{template}` holds {why}, which must not be public")
+
+    def texts(self) -> tuple[str, ...]:
+        """The templates of all updates."""
+        return tuple(getattr(self, name) for name in _TEXTS)
 
 
 @dataclass(frozen=True)
@@ -249,6 +255,27 @@ class Publishing:
         if published.drafted is None:
             raise PublishingError(f"{ref} is public already; resolve it on the page, and Sentinel leaves it alone")
         self._drop(published)
+
+    def adopt(self, page: str, component: str, text: str, now: float) -> None:
+        """Take up an incident of ours that was found open on a page and that nothing here knows.
+
+        Raises:
+            PublishingError: it is known, nobody configured it, or a person wrote last.
+        """
+        key, rule = (page, component), next((r for r in self._rules(page) if r.component == component), None)
+        if rule is None:
+            raise PublishingError(f"{page} has no rule for {component} any more; resolve it on the page")
+        if key in self._published:
+            raise PublishingError(f"what is open on {page} for {component} is known")
+        if not any(_pattern(template, rule).fullmatch(text) for template in rule.texts()):
+            raise PublishingError(f"a person wrote last on {page} about {component}; resolve it on the page")
+        name, status = ulid(now, f"{self._key(page, component)}:adopted:{now!r}"), _STATUSES[rule.status]
+        self._published[key] = Published(page, component, rule, name, now, status=status, told=now, updates=1)
+
+    def targets_of(self, page: str, component: str, names: Iterable[str]) -> list[str]:
+        """Those targets whose trouble may be public in a component."""
+        rules = [rule for rule in self._rules(page) if rule.component == component]
+        return [name for name in names if any(_matches_target(rule, name) for rule in rules)]
 
     def published(self) -> list[Published]:
         """Drafts and open public incidents, oldest first."""
@@ -448,7 +475,7 @@ class Publishing:
         )
 
     def _key(self, page: str, component: str) -> str:
-        return f"sentinel:{self._instance_id}:{fingerprint('public', page, component)}"
+        return public_key(self._instance_id, page, component)
 
     # Across a restart or reload
 
@@ -514,6 +541,11 @@ class Publishing:
         return self._pages[page].rules if page in self._pages else ()
 
 
+def public_key(instance_id: str, page: str, component: str) -> str:
+    """By which a page's incidents of one component are marked as one daemon's."""
+    return f"sentinel:{instance_id}:{fingerprint('public', page, component)}"
+
+
 def refusal(text: str) -> str | None:
     """What in a text must not be public; None if nothing is found.
 
@@ -530,8 +562,23 @@ def _matches(rule: PublicRule, incident: Incident, gates: Gates) -> bool:
         incident.state is IncidentState.OPEN
         and incident.severity >= gates.min_severity
         and incident.cause in rule.causes
-        and (not rule.targets or any(fnmatchcase(incident.target, pattern) for pattern in rule.targets))
+        and _matches_target(rule, incident.target)
     )
+
+
+def _matches_target(rule: PublicRule, name: str) -> bool:
+    return not rule.targets or any(fnmatchcase(name, pattern) for pattern in rule.targets)
+
+
+def _pattern(template: str, rule: PublicRule) -> re.Pattern[str]:
+    """What a template may have become, at any time."""
+    parts = _WORD.split(template)  # text and names, by turns
+    texts = [re.escape(part) if number % 2 == 0 else _any(part, rule) for number, part in enumerate(parts)]
+    return re.compile("".join(texts).strip(), re.DOTALL)
+
+
+def _any(name: str, rule: PublicRule) -> str:
+    return re.escape(rule.name) if name == "component" else ".{1,40}"
 
 
 def _worst(rules: list[PublicRule], found: list[tuple[PublicRule, Incident]]) -> PublicRule:

@@ -55,6 +55,8 @@ class StatusPage(HttpSettings):
     """Whether a component can be changed without an incident."""
     finds: ClassVar[bool] = True
     """Whether what was made can be looked for."""
+    keyed: ClassVar[bool] = False
+    """Whether it can be looked for by its key alone, which survives the loss of all state."""
     makes_incidents: ClassVar[bool] = True
     """Whether it knows incidents at all, and not components alone."""
 
@@ -88,6 +90,16 @@ class StatusPage(HttpSettings):
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"{self.kind} answered in a shape that is not its own ({type(error).__name__}: {error})"
             raise DeliveryError(Outcome.AMBIGUOUS, f"{why}; check `url`. It is looked at again.") from error
+
+    async def left_open(self, session: aiohttp.ClientSession, key: str, component: str, now: float) -> Sequence[Remote]:
+        """Open incidents with a key, oldest first; only if `keyed`.
+
+        Raises:
+            DeliveryError: it cannot be said.
+        """
+        about = {"key": key, "incident": "", "ref": ""}
+        page = self.open(session, about, Attempt("", now))
+        return await page.find(PublicUpdate(Stage.INVESTIGATING, "", "", ((component, ComponentStatus.DEGRADED),), now))
 
     def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:
         """The page's API, for one update.
@@ -183,8 +195,8 @@ async def publish(page: Page, update: PublicUpdate, attempt: Attempt, *, maker: 
 
 
 async def _begin(page: Page, update: PublicUpdate, attempt: Attempt, maker: bool) -> str | None:
-    """Make it, unless an earlier try did. A recovery from what was never made is no reason to make it."""
-    found = await page.find(update) if attempt.unsure_since is not None else []
+    """Make it, unless it is there. A recovery from what was never made is no reason to make it."""
+    found = await page.find(update)
     if attempt.unsure_since is not None and not found:
         await asyncio.sleep(LIST_LAG)
         found = await page.find(update)

@@ -41,6 +41,7 @@ class Cachet(StatusPage):
     """
 
     kind: ClassVar[str] = "cachet"
+    keyed: ClassVar[bool] = True
     rate: ClassVar[float] = 1.0
     drafts: ClassVar[bool] = True
     sets_components: ClassVar[bool] = True

@@ -157,6 +157,7 @@ class Upptime(_Repository):
     """Keeps one issue an incident in the repository of an Upptime page. Components are the slugs of its sites."""
 
     kind: ClassVar[str] = "upptime"
+    keyed: ClassVar[bool] = True
     drafts: ClassVar[bool] = False
 
     def open(self, session: aiohttp.ClientSession, about: Mapping[str, Any], attempt: Attempt) -> Page:

@@ -41,6 +41,7 @@ class Statuspage(StatusPage):
     """
 
     kind: ClassVar[str] = "statuspage"
+    keyed: ClassVar[bool] = True
     rate: ClassVar[float] = 0.3
     """The key may ask once a second; an update takes three requests."""
     drafts: ClassVar[bool] = False

@@ -12,6 +12,7 @@ from sentinel.pipeline.actions import (
     Acknowledge,
     Action,
     ActionError,
+    Adopt,
     Approve,
     Deploy,
     Mark,
@@ -35,6 +36,7 @@ EACH: list[Action] = [
     Deploy(T, "ci", "v4.2", ("redis-a",), lasts=600.0),
     Approve(T, "ada", "SNT-4F2K9Q"),
     Withdraw(T, "ada", "SNT-4F2K9Q"),
+    Adopt(T, "the orphan sweep", "page/customers", "1001", "It is over."),
 ]
 
 
