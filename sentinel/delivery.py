@@ -326,7 +326,7 @@ class _Courier:
         match row.reason:
             case Reason.REPEATED:
                 return settings.expire_reminders
-            case Reason.UPDATED:
+            case Reason.UPDATED | Reason.DEPLOYED:
                 return settings.expire_updates
             case Reason.OPENED | Reason.ESCALATED if over:
                 return settings.expire_pages if self._notifier.pages else settings.expire_opens

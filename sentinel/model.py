@@ -239,6 +239,8 @@ class Reason(enum.StrEnum):
     ACKNOWLEDGED = "acknowledged"
     REPEATED = "repeated"
     RESOLVED = "resolved"
+    DEPLOYED = "deployed"
+    """A deploy was marked: an incident of its own sort, for destinations that keep changes beside alerts."""
     DIGEST = "digest"
     """What would have been told but for shadow mode: an incident of its own sort, never resolved."""
 

@@ -145,7 +145,15 @@ def _pipeline(file: File, receivers: Mapping[str, tuple[Notifier, ...]]) -> Pipe
         incidents=file.incidents,
         routes=_routes(file, receivers),
         destinations=tuple(
-            Destination(receiver, name, notifier.min_severity, notifier.reasons, notifier.pages, notifier.groups)
+            Destination(
+                receiver,
+                name,
+                notifier.min_severity,
+                notifier.reasons,
+                notifier.pages,
+                notifier.groups,
+                getattr(notifier, "change_events", False),
+            )
             for receiver, name, notifier in _destinations(receivers)
         ),
         targets=_targets(file),

@@ -46,7 +46,7 @@ class Alertmanager(HttpSettings):
     """
 
     kind: ClassVar[str] = "alertmanager"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason) - {Reason.ACKNOWLEDGED, Reason.DIGEST}
+    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason) - {Reason.ACKNOWLEDGED, Reason.DIGEST, Reason.DEPLOYED}
     pages: ClassVar[bool] = True
     rate: ClassVar[float] = 10.0
 

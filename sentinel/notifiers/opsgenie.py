@@ -44,7 +44,7 @@ class Opsgenie(HttpSettings):
     """
 
     kind: ClassVar[str] = "opsgenie"
-    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason) - {Reason.DIGEST}
+    reasons: ClassVar[frozenset[Reason]] = frozenset(Reason) - {Reason.DIGEST, Reason.DEPLOYED}
     pages: ClassVar[bool] = True
     groups: ClassVar[bool] = True
     rate: ClassVar[float] = 1.0

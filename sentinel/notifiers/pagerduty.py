@@ -23,6 +23,7 @@ __all__ = ["PagerDuty"]
 
 _SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
 _ACTIONS = {Reason.RESOLVED: "resolve", Reason.ACKNOWLEDGED: "acknowledge"}
+_EVENTS, _CHANGES = "/v2/enqueue", "/v2/change/enqueue"
 _ITEMS = 50
 _ORPHANED = (
     "the alert was opened with a routing key that is no longer configured, and only that one can close it. Close it by "
@@ -41,6 +42,7 @@ class PagerDuty(HttpSettings):
         previous_routing_key: The one before: alerts that it opened are still updated and resolved by it.
         min_severity: Incidents that never reached it are not told here. Critical by default: it wakes people.
         url: Where events go; accounts in Europe use https://events.eu.pagerduty.com/v2/enqueue.
+        change_events: Tell each deploy that is marked, too: they are shown beside the alerts of the service.
     """
 
     kind: ClassVar[str] = "pagerduty"
@@ -53,18 +55,27 @@ class PagerDuty(HttpSettings):
     previous_routing_key: Secret | None = None
     min_severity: Severity = Severity.CRITICAL
     url: str = "https://events.pagerduty.com/v2/enqueue"
+    change_events: bool = False
 
     def __post_init__(self) -> None:
         check_url("url", Secret(self.url), allow_http=self.allow_http)
         for name, key in (("routing_key", self.routing_key), ("previous_routing_key", self.previous_routing_key)):
             if key is not None and not key.reveal().isalnum():
                 raise ValueError(f"{name} must be the integration key: letters and digits only")
+        if self.change_events and self.routing_key.reveal().startswith("R"):
+            raise ValueError(
+                "change_events must be left out with the key of a ruleset (R…): only a service keeps changes"
+            )
+        if self.change_events and not self.url.endswith(_EVENTS):
+            raise ValueError(f"change_events must be left out unless url ends with {_EVENTS}")
 
     def message(self, notification: Notification, *, minimal: bool = False) -> Message:
         """A trigger, acknowledge or resolve, without the routing key; `minimal` leaves out details and links."""
         incident = notification.incident
         if not incident.dedup_key:
             raise ValueError("an alert without a dedup key would be merged with others")
+        if notification.reason is Reason.DEPLOYED:
+            return self._change(notification)
         action = _ACTIONS.get(notification.reason, "trigger")
         document: dict[str, Any] = {"event_action": action, "dedup_key": cut(clean(incident.dedup_key), 255)}
         if action != "trigger":
@@ -88,19 +99,41 @@ class PagerDuty(HttpSettings):
     async def notify(self, session: aiohttp.ClientSession, message: Message, attempt: Attempt) -> str | None:
         """Post it with the routing key; 202 means that it was taken in."""
         event = orjson.loads(message.body)
+        if "event_action" not in event:
+            await self._post(session, self.url.removesuffix(_EVENTS) + _CHANGES, self.routing_key, event, attempt)
+            return None
         key = self._key(attempt.ref)
         if key is None and event["event_action"] != "trigger":
             raise DeliveryError(Outcome.REJECTED_PAYLOAD, _ORPHANED)
         key = key or self.routing_key
+        await self._post(session, self.url, key, event, attempt)
+        return _hash(key)
+
+    def _change(self, notification: Notification) -> Message:
+        """A change event: no alert, kept for 90 days beside those of the service."""
+        incident, story = notification.incident, self.tell(notification)
+        summary = clean(incident.finding.summary)
+        payload = {
+            "summary": cut(summary, 1024),
+            "source": cut(clean(incident.target), 255),
+            "timestamp": rfc3339(notification.time),
+            "custom_details": {"version": cut(clean(incident.subject), 255), "ref": incident.ref},
+        }
+        links = [{"href": link.url, "text": link.name} for link in story.links]
+        document = {"payload": payload} | ({"links": links} if links else {})
+        return Message(orjson.dumps(document), ("summary",) if len(summary) > 1024 else ())
+
+    async def _post(
+        self, session: aiohttp.ClientSession, url: str, key: Secret, event: dict[str, Any], attempt: Attempt
+    ) -> None:
         body = orjson.dumps({"routing_key": key.reveal()} | event)
-        answer = await exchange(session, self, self.url, body=body, headers={"content-type": "application/json"})
+        answer = await exchange(session, self, url, body=body, headers={"content-type": "application/json"})
         if answer.status == 429:
             after = retry_after(answer.headers.get("Retry-After"), attempt.now)
             raise refused(Outcome.THROTTLED, answer, self, answer.text, after=_PATIENCE if after is None else after)
         if answer.status == 400 and _about_the_key(answer):
             raise refused(Outcome.REJECTED_CONFIG, answer, self, answer.text)
         check(answer, self, attempt.now)
-        return _hash(key)
 
     def _key(self, ref: str | None) -> Secret | None:
         """The key that opened the alert; None if it is no longer known."""

@@ -41,7 +41,7 @@ __all__ = ["Webhook", "sign"]
 
 LIMIT = 20_000
 _ITEMS = 20
-_TYPES = {Reason.REPEATED: "incident.reminder", Reason.DIGEST: "digest"}
+_TYPES = {Reason.REPEATED: "incident.reminder", Reason.DIGEST: "digest", Reason.DEPLOYED: "deploy"}
 _SHED = ("examples", "evidence", "ruled_out", "affected", "related", "context")
 _OURS = frozenset({"content-type", "content-length", "host", "webhook-id", "webhook-timestamp", "webhook-signature"})
 
@@ -255,8 +255,8 @@ def _reason(notification: Notification) -> str:
             return "reminder"
         case Reason.ACKNOWLEDGED:
             return "manual"
-        case Reason.DIGEST:
-            return "digest"
+        case Reason.DIGEST | Reason.DEPLOYED:
+            return notification.reason.value
         case Reason.UPDATED if before in (None, notification.incident.severity):
             return "changed"
         case _:

@@ -290,6 +290,8 @@ def _status(notification: Notification) -> str:
     flapping = ", flapping" if incident.flapping else ""
     in_hand = f", acknowledged{_by(incident.acknowledged_by)}" if incident.acknowledged is not None else ""
     match notification.reason:
+        case Reason.DEPLOYED:
+            return "deployed"
         case Reason.DIGEST:
             return f"shadow mode, the last {age}"
         case Reason.RESOLVED:
@@ -313,7 +315,7 @@ _SIGNS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "�
 
 
 def _sign(notification: Notification) -> str:
-    special = {Reason.RESOLVED: "✅", Reason.DIGEST: "📋", Reason.ACKNOWLEDGED: "👀"}
+    special = {Reason.RESOLVED: "✅", Reason.DIGEST: "📋", Reason.DEPLOYED: "🚚", Reason.ACKNOWLEDGED: "👀"}
     return special.get(notification.reason) or _SIGNS[notification.incident.severity]
 
 

@@ -9,16 +9,38 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from sentinel.model import Incident, Seconds, ulid
+from sentinel.model import Finding, Incident, IncidentState, Seconds, Severity, fingerprint, ulid
 from sentinel.pipeline.actions import Deploy
 from sentinel.pipeline.settings import DeploySettings
 
-__all__ = ["Deploys"]
+__all__ = ["Deploys", "deployed"]
 
 _BEFORE: Seconds = 120.0
 """A marker may come this late: what opened so long before it may still be its doing."""
 _RECENT: Seconds = 3600.0
 """How long a deploy stays worth mentioning."""
+
+
+def deployed(deploy: Deploy, instance_id: str) -> Incident:
+    """A deploy as it is told to those who keep changes: a sort of incident that is over at once."""
+    where = " ".join(deploy.targets) or "all targets"
+    key = f"sentinel:{instance_id}:{fingerprint('deploy', where, deploy.version)}"
+    summary = f"{deploy.by} deployed {deploy.version} to {where}. {deploy.text}".strip()
+    finding = Finding(instance_id, "deploy", "rule", Severity.INFO, deploy.time, True, summary, deploy.version)
+    return Incident(
+        id=ulid(deploy.time, key),
+        dedup_key=key,
+        target=where,
+        cause="deploy",
+        subject=deploy.version,
+        severity=Severity.INFO,
+        state=IncidentState.RESOLVED,
+        opened=deploy.time,
+        updated=deploy.time,
+        finding=finding,
+        resolved=deploy.time,
+        sequence=1,
+    )
 
 
 class Deploys:

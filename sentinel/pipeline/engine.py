@@ -27,7 +27,7 @@ from sentinel.pipeline.actions import (
     Unsilence,
     Withdraw,
 )
-from sentinel.pipeline.deploys import Deploys
+from sentinel.pipeline.deploys import Deploys, deployed
 from sentinel.pipeline.digest import Digest, Kept
 from sentinel.pipeline.incidents import NO_DATA, Change, Incidents
 from sentinel.pipeline.maintenance import Maintenance
@@ -115,6 +115,7 @@ class Engine:
                 kept.append((self._deploys.add(action), action))
                 events.append(_audit(action, "deploy", f"{action.version} {' '.join(action.targets)}".rstrip()))
                 self._mention(action.time)
+                public = list(self._tell_of(action))
             case Adopt():
                 events.append(self._adopt(action))
             case Approve() | Withdraw():
@@ -298,6 +299,13 @@ class Engine:
             wanted = not receivers or destination.receiver in receivers
             if wanted and not destination.pages and Reason.DIGEST in destination.reasons:
                 yield _notification(Call(destination, Reason.DIGEST, digest, None, (), False), digest, now)
+
+    def _tell_of(self, deploy: Deploy) -> Iterator[Notification]:
+        """A deploy, to those who keep changes beside alerts; in shadow mode to nobody."""
+        told = [each for each in self._settings.destinations if each.changes and not self._settings.shadow]
+        incident = deployed(deploy, self._settings.instance_id)
+        for destination in told:
+            yield _notification(Call(destination, Reason.DEPLOYED, incident, None, (), False), incident, deploy.time)
 
     # People
 

@@ -136,6 +136,8 @@ class Destination:
     """Whether it wakes people."""
     groups: bool = False
     """Whether it is read by people, who want one message for what belongs together."""
+    changes: bool = False
+    """Whether it is told of each deploy that is marked."""
 
 
 @dataclass(frozen=True, slots=True)

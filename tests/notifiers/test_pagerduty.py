@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from sentinel.notifiers.base import Attempt, DeliveryError, Outcome
 from sentinel.notifiers.http import open_session
 from sentinel.notifiers.pagerduty import PagerDuty
 from sentinel.notifiers.voice import Links
+from sentinel.pipeline.actions import Deploy
+from sentinel.pipeline.deploys import deployed
 from tests.notifiers.fakes import OTHER_ROUTING_KEY, ROUTING_KEY, FakePagerDuty, serving
 from tests.notifiers.stories import NOON, leak, notification
 
@@ -73,3 +76,28 @@ async def test_links_lead_to_page_and_runbook(pagerduty: FakePagerDuty) -> None:
         {"href": "https://wiki.example/leak", "text": "Runbook"},
     ]
     assert pagerduty.accepted[0]["client_url"] == f"https://sentinel.example/incidents/{leak().ref}"
+
+
+async def test_a_deploy_is_a_change_beside_the_alerts_and_no_alert(pagerduty: FakePagerDuty) -> None:
+    deploy = Deploy(NOON, "ci", "v4.2", ("redis-a", "redis-b"), text="new pool")
+    links = Links("https://sentinel.example/deploys/{subject}")
+    made = PagerDuty(routing_key=Secret(OTHER_ROUTING_KEY), url=pagerduty.url, change_events=True, links=links)
+    told = notification(Reason.DEPLOYED, deployed(deploy, "prod-1"))
+    async with open_session(made) as session:
+        assert await made.notify(session, made.message(told), Attempt("msg_1", NOON)) is None
+    (change,) = pagerduty.changes
+    assert change["payload"]["summary"] == "ci deployed v4.2 to redis-a redis-b. new pool"
+    assert change["links"] == [{"href": "https://sentinel.example/deploys/v4.2", "text": "Incident"}]
+    assert pagerduty.open == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"routing_key": Secret("R0123456789abcdef0123456789abcde")}, "key of a ruleset"),
+        ({"url": "https://events.pagerduty.com/generic"}, "ends with /v2/enqueue"),
+    ],
+)
+def test_changes_that_nobody_would_keep_are_refused(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        PagerDuty(**{"routing_key": Secret(OTHER_ROUTING_KEY), "change_events": True} | changes)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from sentinel.model import Eta, Finding
+from sentinel.model import Eta, Finding, Reason, Severity
 from sentinel.pipeline import IncidentSettings
 from sentinel.pipeline.actions import Deploy
-from sentinel.pipeline.settings import DeploySettings, Inhibition, MaintenanceWindow
-from tests.pipeline.stories import EVERY, START, Scripted, Story, settings
+from sentinel.pipeline.settings import DeploySettings, Destination, Inhibition, MaintenanceWindow
+from tests.pipeline.stories import EVERY, START, Scripted, Story, chat, settings
 
 QUIET = int(300 / EVERY)
 
@@ -103,6 +103,18 @@ def test_what_a_deploy_does_not_explain_is_told_at_once() -> None:
     story = Story()
     story.act(Deploy(START, "ci", "v2"))
     assert story.polls(refused=3) == ["ops/chat opened refused"]
+
+
+def test_a_deploy_is_told_to_those_who_keep_changes_and_to_nobody_else() -> None:
+    pager = Destination("oncall", "oncall/pager", Severity.CRITICAL, frozenset(Reason), pages=True, changes=True)
+    story = Story(settings(chat(), pager))
+    story.act(Deploy(START, "ci", "v2", ("redis-*",), text="new pool"))
+    (told,) = story.notifications
+    assert (told.destination, told.reason) == ("oncall/pager", Reason.DEPLOYED)
+    assert told.incident.finding.summary == "ci deployed v2 to redis-*. new pool"
+    quiet = Story(replace(settings(chat(), pager), shadow=True))
+    quiet.act(Deploy(START, "ci", "v2"))
+    assert quiet.notifications == []
 
 
 def test_a_deploy_of_other_targets_explains_nothing() -> None:

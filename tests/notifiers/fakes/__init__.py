@@ -18,7 +18,7 @@ from slack_sdk.models.blocks import Block
 
 __all__ = ["Fake", "FakePagerDuty", "FakeSlack", "bad_blocks", "serving", "wrong"]
 
-ROUTING_KEY = "R0123456789abcdef0123456789abcde"
+ROUTING_KEY = "N0123456789abcdef0123456789abcde"
 OTHER_ROUTING_KEY = "Q0123456789abcdef0123456789abcde"
 
 
@@ -120,9 +120,20 @@ class FakePagerDuty(Fake):
     def __init__(self) -> None:
         super().__init__()
         self.open: dict[str, list[dict[str, Any]]] = {}
+        self.changes: list[dict[str, Any]] = []
+
+    def _change(self, document: dict[str, Any]) -> web.Response:
+        known = {"routing_key": _EVENT["routing_key"], "payload": _EVENT["payload"], "links": _EVENT["links"]}
+        errors = wrong(document, known, ("routing_key", "payload")) + wrong(document["payload"], _CHANGE, ("summary",))
+        if errors or document["routing_key"].startswith("R"):
+            return web.json_response({"status": "invalid event", "message": "invalid", "errors": errors}, status=400)
+        self.changes.append(document)
+        return web.json_response({"status": "success", "message": "Change event processed"}, status=202)
 
     def judge(self, request: web.Request, body: bytes) -> web.Response:
         document = orjson.loads(body)
+        if request.path.endswith("/v2/change/enqueue"):
+            return self._change(document)
         if errors := _pagerduty_errors(document, len(body)):
             answer = {"status": "invalid event", "message": "Event object is invalid", "errors": errors}
             return web.json_response(answer, status=400)
@@ -135,6 +146,12 @@ class FakePagerDuty(Fake):
         return web.json_response({"status": "success", "message": "Event processed", "dedup_key": key}, status=202)
 
 
+_CHANGE: dict[str, Callable[[Any], bool]] = {
+    "summary": lambda v: isinstance(v, str) and 0 < len(v) <= 1024,
+    "source": lambda v: isinstance(v, str),
+    "timestamp": lambda v: bool(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", v)),
+    "custom_details": lambda v: isinstance(v, dict),
+}
 _LINK = re.compile(r"<https?://[^<>|\s]+\|[^<>|]+>")
 
 
