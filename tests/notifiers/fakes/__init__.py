@@ -128,6 +128,7 @@ class FakePagerDuty(Fake):
         if errors or document["routing_key"].startswith("R"):
             return web.json_response({"status": "invalid event", "message": "invalid", "errors": errors}, status=400)
         self.changes.append(document)
+        self.accept(document)
         return web.json_response({"status": "success", "message": "Change event processed"}, status=202)
 
     def judge(self, request: web.Request, body: bytes) -> web.Response:
