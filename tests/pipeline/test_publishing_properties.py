@@ -92,8 +92,8 @@ class Page:
                 live = None
         assert live is None, self.said()
 
-    def said(self) -> list[str]:
-        return [f"{n.incident.id[-4:]} {n.reason} {n.public.stage} {n.time - START:.0f}" for n in self.told.values() if n.public]  # fmt: skip
+    def said(self) -> list[tuple[str, str, float]]:
+        return [(each.incident.id[-4:], each.reason.value, each.time - START) for each in self.told.values()]
 
 
 @given(chapters)
