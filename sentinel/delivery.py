@@ -486,6 +486,8 @@ class _Report:
         self._metrics.delivery_lag_seconds.labels(destination=row.destination).observe(lag)
         if self._trouble.pop(row.destination, None) is not None:
             log(_logger, logging.INFO, "A destination works again", destination=row.destination)
+        for field_name in message.truncated:
+            self._metrics.truncations.labels(destination=row.destination, field=field_name).inc()
         for template in message.failed_templates:
             self._metrics.template_errors.labels(destination=row.destination, template=template).inc()
         cut = {"cut": ",".join(message.truncated)} if message.truncated else {}
@@ -520,6 +522,7 @@ class _Report:
 
     def measure(self, outbox: Outbox, standings: Mapping[str, Standing], names: Iterable[str], now: float) -> None:
         counts, metrics = outbox.counts(), self._metrics
+        metrics.outbox_bytes.set(outbox.bytes)
         for name in names:
             for state in (RowState.PENDING, RowState.SENDING):
                 metrics.outbox_rows.labels(destination=name, state=state.value).set(counts[name, state])

@@ -77,6 +77,10 @@ class Metrics:
         self.breaker_state = gauge("breaker_state", "0 closed, 1 half open, 2 open.", "destination")
         self.dead_letters = counter("dead_letters_total", "Rows given up on.", "destination", "reason")
 
+        self.outbox_bytes = gauge("outbox_bytes", "What waits in the outbox, by size.")
+        self.truncations = counter(
+            "truncations_total", "Parts of messages that were cut to a destination's limits.", "destination", "field"
+        )
         self.template_errors = counter(
             "template_errors_total", "Templates that failed, built-in words in their place.", "destination", "template"
         )

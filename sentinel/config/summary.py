@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sentinel.config.file import CAUSES, KINDS
 from sentinel.config.settings import Settings
 from sentinel.model import Reason, Severity
+from sentinel.pipeline.publishing import PublicPage
 from sentinel.pipeline.settings import Destination, Route, Rule
 from sentinel.samplers.target import TargetSettings
 
@@ -43,6 +44,8 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield "told:" if not pipeline.shadow else "told: nobody, in shadow mode; a digest says what would have been told"
     for destination in pipeline.destinations:
         yield from _told(destination, pipeline.routes)
+    for page in pipeline.pages:
+        yield from _page(page, settings)
     for name, switch in settings.switches.items():
         yield f"dead man's switch {name}: {switch.kind}, every {words(switch.interval)} while all works"
 
@@ -108,6 +111,14 @@ def _told(destination: Destination, routes: tuple[Route, ...]) -> Iterator[str]:
         reminded = route.repeat_interval and Reason.REPEATED in destination.reasons
         again = f"again every {words(route.repeat_interval)}" if reminded else "without reminders"
         yield f"  {destination.name}: {causes} on {targets}, from {severity}, {again}{shadow}"
+
+
+def _page(page: PublicPage, settings: Settings) -> Iterator[str]:
+    kind = settings.notifiers[page.destination].kind
+    yield f"status page {page.destination.removeprefix('page/')}: {kind}, {page.mode}"
+    for rule in page.rules:
+        targets = ", ".join(rule.targets) or "all targets"
+        yield f"  {rule.name} ({rule.component}) is {rule.status}: {', '.join(rule.causes)} on {targets}"
 
 
 def words(seconds: float) -> str:

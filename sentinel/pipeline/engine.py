@@ -12,7 +12,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sentinel.model import Event, Finding, Incident, IncidentState, Notification, Reason, Recording, Told, ulid
+from sentinel.model import (
+    Event,
+    Finding,
+    Incident,
+    IncidentState,
+    Notification,
+    Reason,
+    Recording,
+    Severity,
+    Told,
+    ulid,
+)
 from sentinel.pipeline.actions import (
     Acknowledge,
     Action,
@@ -41,6 +52,7 @@ from sentinel.pipeline.timeline import Recorder
 
 __all__ = ["Engine"]
 
+_OWN = frozenset({"undelivered", "unsaved"})
 TRUSTED_FOR = 60.0
 """Seconds since a target's last poll within which what is open on it may count for a status page."""
 
@@ -278,7 +290,12 @@ class Engine:
         """Whether an incident may count for the public: not held back, and seen through eyes that are well."""
         target = self._targets.get(incident.target)
         fresh = target is not None and now - target.time <= TRUSTED_FOR and now >= self._warm_at(incident.target)
-        return fresh and not incident.flapping and self._routing.muted(incident, (), now) is None
+        return fresh and not incident.flapping and self._is_well() and self._routing.muted(incident, (), now) is None
+
+    def _is_well(self) -> bool:
+        """Whether Sentinel has no trouble of its own: who cannot save or tell does not speak to customers by itself."""
+        own = (one for one in self._incidents.open() if one.cause in _OWN and one.severity > Severity.INFO)
+        return next(own, None) is None
 
     def _warm_at(self, name: str) -> float:
         target = self._targets.get(name)

@@ -11,6 +11,7 @@ import pytest
 
 from sentinel.config import Overrides, json_schema, load
 from sentinel.config.document import parse
+from sentinel.config.summary import summary
 from sentinel.notifiers import BY_NAME as NOTIFIERS
 from sentinel.statuspages import BY_NAME as STATUS_PAGES
 from sentinel.switches import BY_NAME as SWITCHES
@@ -69,6 +70,12 @@ def everything() -> str:
 def test_it_loads_and_the_schema_knows_it(path: Path) -> None:
     load(path, environment=ENVIRONMENT)
     assert valid(path.read_text())
+
+
+def test_check_config_says_what_customers_may_read_of() -> None:
+    said = summary(load(CONFIG / "examples" / "status-pages.yaml", environment=ENVIRONMENT)).splitlines()
+    at = said.index("status page customers: statuspage, draft")
+    assert said[at + 1] == "  Background jobs (k3v1x2y3z4a5) is degraded: stall, backlog, refused on all targets"
 
 
 def test_every_destination_has_an_example() -> None:

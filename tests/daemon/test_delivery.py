@@ -475,13 +475,15 @@ async def test_what_a_destination_was_told_is_told_again_with_whether_it_is_stil
     assert x.told == ["1", "2"]
 
 
-async def test_a_template_that_failed_is_counted() -> None:
+async def test_a_template_that_failed_and_what_was_cut_are_counted() -> None:
     class Wordy(Player):
         def message(self, notification: Notification, *, minimal: bool = False) -> Message:
-            return Message(b"full", failed_templates=("body",))
+            return Message(b"full", truncated=("evidence",), failed_templates=("body",))
 
     async with house(x=Wordy()) as it:
         it.put(event("1"))
         await asyncio.sleep(1)
         text = (await it.metrics.exposition()).decode()
     assert 'sentinel_template_errors_total{destination="ops/x",template="body"} 1.0' in text
+    assert 'sentinel_truncations_total{destination="ops/x",field="evidence"} 1.0' in text
+    assert "sentinel_outbox_bytes 0.0" in text

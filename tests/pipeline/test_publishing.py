@@ -341,6 +341,20 @@ def test_what_is_silenced_is_not_public() -> None:
     assert piped.wait(1200, 20.0)[0] == []
 
 
+def test_who_cannot_save_publishes_nothing_by_itself() -> None:
+    piped = Piped()
+    own = Rule("unsaved", "state_failing", partial(AboveLimit, 1.0), 1.0, for_=0.0, severity=Severity.WARNING)
+    piped.settings = replace(piped.settings, rules=(*piped.settings.rules, own))
+    piped.pipeline = Pipeline(piped.settings)
+    for failing, published in ((1.0, 0), (0.0, 1)):
+        told: list[Notification] = []
+        for _ in range(200):
+            piped.now += 5.0
+            poll = poll_of(piped.now, redis_blocked_clients=20.0, state_failing=failing)
+            told += [each for each in piped.pipeline.feed(poll).notifications if each.public]
+        assert len(told) == published
+
+
 def test_a_draft_is_noted_for_the_log_and_approved_by_an_act() -> None:
     piped = Piped("draft")
     told, notes = piped.wait(400, 20.0)
