@@ -57,8 +57,8 @@ class Here:
         return [arrival.event["type"] for arrival in self.receiver.arrivals]
 
 
-async def until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(PATIENCE):
+async def until(holds: Callable[[], Any], within: float = PATIENCE) -> None:
+    async with asyncio.timeout(within):
         while True:
             found = holds()
             if await found if asyncio.iscoroutine(found) else found:
