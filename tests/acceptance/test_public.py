@@ -1,5 +1,4 @@
-"""The real daemon and the public: a draft answered by its link, SIGKILL in between, and a dead man's switch that hears of
-it all."""
+"""The real daemon and the public: a draft answered by its link, SIGKILL in between, and a dead man's switch."""
 
 from __future__ import annotations
 
