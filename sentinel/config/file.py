@@ -126,6 +126,8 @@ class File:
     def __post_init__(self) -> None:
         if not self.instance_id:
             raise ValueError("instance_id must not be empty")
+        if self.status_pages and "page" in self.receivers:
+            raise ValueError("receivers must not have one that is called `page`: status pages are told under that name")
         if not self.time_scale > 0:
             raise ValueError(f"time_scale must be above 0, got {self.time_scale}")
 

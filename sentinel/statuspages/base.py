@@ -46,7 +46,8 @@ class StatusPage(HttpSettings):
     kind: ClassVar[str]
     rate: ClassVar[float]
     reasons: ClassVar[frozenset[Reason]] = frozenset(Reason)
-    pages: ClassVar[bool] = False
+    pages: ClassVar[bool] = True
+    """It wakes nobody; but what came and went while it could not be reached is no news for customers any more."""
     groups: ClassVar[bool] = False
     min_severity: ClassVar[Severity] = Severity.INFO
     drafts: ClassVar[bool]

@@ -75,6 +75,16 @@ def test_nothing_to_watch_says_how_to_start() -> None:
     ]
 
 
+def test_no_receiver_takes_the_name_under_which_status_pages_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "targets: [{url: redis://a}]\nreceivers: {page: [{kind: stdout}]}\n"
+        "status_pages: {stdout: {kind: gatus, url: 'https://g.example', token: x}}\n"
+    )
+    with pytest.raises(ConfigError, match="must not have one that is called `page`"):
+        load(path, environment={"HOME": "/h"})
+
+
 def test_destinations_of_flags_form_the_receiver_cli() -> None:
     settings = from_flags(
         urls=(URL,),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 import sentinel.statuspages.base
+from sentinel.delivery import Delivery, DeliverySettings
+from sentinel.metrics import Metrics
 from sentinel.model import (
     ComponentStatus,
     Finding,
@@ -35,6 +39,7 @@ from sentinel.statuspages.instatus import Instatus
 from sentinel.statuspages.oneuptime import OneUptime
 from sentinel.statuspages.push import Gatus, UptimeKuma
 from sentinel.statuspages.statuspage import Statuspage
+from sentinel.store import Store
 from tests.notifiers.fakes import Fake, serving
 from tests.statuspages.fakes import (
     KEY,
@@ -281,6 +286,23 @@ async def test_where_nothing_can_be_looked_for_an_update_without_its_reference_m
 async def test_a_recovery_of_what_was_never_made_makes_nothing(told: Told) -> None:
     await told.tell(Stage.MONITORING, later=True)
     assert told.fake.incidents == {}
+
+
+async def test_what_came_and_went_while_the_page_was_away_is_never_public(tmp_path: Path) -> None:
+    async with served("statuspage") as told:
+        store = Store(tmp_path / "state" / "sentinel.db")
+        await store.open()
+        for number, stage in enumerate((Stage.INVESTIGATING, Stage.MONITORING, Stage.RESOLVED)):
+            story = replace(notification(stage, later=number == 1), event_id=f"msg_{number}")
+            await store.commit([], [story], NOW)
+        delivery = Delivery(store, {"page/x": told.page}, DeliverySettings(), now=lambda: NOW, metrics=Metrics("0"))
+        running = asyncio.create_task(delivery.run())
+        await delivery.drain(10)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert len(store.outbox) == 0
+        await store.close()
+        assert (told.fake.incidents, told.fake.accepted) == ({}, [])
 
 
 async def test_a_resolve_of_what_was_never_made_makes_nothing(told: Told) -> None:
