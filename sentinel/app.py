@@ -185,6 +185,7 @@ class _Daemon:
             now=self.now,
             metrics=self.metrics,
             open_incidents=lambda: {incident.id for incident in self.pipeline.incidents()},
+            finish=self._with_link,
         )
         async with self._pages(), asyncio.TaskGroup() as tasks:
             delivering = tasks.create_task(self.delivery.run())
@@ -312,6 +313,12 @@ class _Daemon:
         hosts = (*http.hosts, named) if named else http.hosts
         return make_app(self, guard=Guard(host, http.token, hosts), links=self._links)
 
+    def _with_link(self, told: Notification) -> Notification:
+        """As it is sent: with the link that answers a draft, which nothing else ever holds."""
+        if self._links is None:
+            return told
+        return self._links.put_into(told, (one for one, _, _ in self.pipeline.published()), self.now())
+
     async def _make_links(self) -> None:
         """Where people reach the pages, drafts are told with a link. Without its key there is the command still."""
         self._links, url = None, self.settings.http.url
@@ -396,11 +403,7 @@ class _Daemon:
         announce(step, self.metrics)
         if not step.lasting:
             return
-        told = step.notifications
-        if self._links is not None:
-            drafts = [one for one, _, _ in self.pipeline.published()]
-            told = tuple(self._links.put_into(told, drafts, self.now()))
-        notifications = (*told, *self._fallbacks.follow(told))
+        notifications = (*step.notifications, *self._fallbacks.follow(step.notifications))
         try:
             await self.store.commit(
                 step.incidents,

@@ -23,7 +23,7 @@ import aiohttp
 
 from sentinel.logs import log
 from sentinel.metrics import Metrics
-from sentinel.model import Reason, Seconds
+from sentinel.model import Notification, Reason, Seconds
 from sentinel.notifiers.base import Attempt, DeliveryError, Kept, Message, Notifier, Outcome, Resends
 from sentinel.notifiers.http import open_session
 from sentinel.outbox import Outbox, Row, RowState
@@ -122,6 +122,7 @@ class Delivery:
         now: Gives Unix seconds.
         metrics: Counts what becomes of each attempt.
         open_incidents: Gives the ids of incidents that are open, for destinations that must be told again and again.
+        finish: Puts into a notification, as it is sent, what must not be kept with it.
         random: Spreads the waits.
     """
 
@@ -134,6 +135,7 @@ class Delivery:
         now: Callable[[], float],
         metrics: Metrics,
         open_incidents: Callable[[], Collection[str]] = tuple,
+        finish: Callable[[Notification], Notification] = lambda notification: notification,
         random: Random | None = None,
     ) -> None:
         self._journal = journal
@@ -141,7 +143,7 @@ class Delivery:
         self._now = now
         self._report = report = _Report(metrics, now)
         self._couriers = {
-            name: _Courier(name, notifier, journal, settings, now, random or Random(), report, open_incidents)
+            name: _Courier(name, notifier, journal, settings, now, random or Random(), report, open_incidents, finish)
             for name, notifier in notifiers.items()
         }
 
@@ -206,6 +208,7 @@ class _Courier:
         random: Random,
         report: _Report,
         open_incidents: Callable[[], Collection[str]],
+        finish: Callable[[Notification], Notification],
     ) -> None:
         self.name = name
         self.idle = asyncio.Event()
@@ -217,6 +220,7 @@ class _Courier:
         self._random = random
         self._report = report
         self._open_incidents = open_incidents
+        self._finish = finish
         self._work = asyncio.Event()
         self._under_way: set[str] = set()
         self._breaker = _Breaker(settings)
@@ -372,7 +376,7 @@ class _Courier:
         """The body; the plain one if the full one cannot be made."""
         if not row.minimal:
             try:
-                return self._notifier.message(row.notification)
+                return self._notifier.message(self._finish(row.notification))
             except Exception:  # noqa: BLE001 - whatever is odd about it, an alert in plain words beats none
                 row.minimal = True
         return self._notifier.message(row.notification, minimal=True)

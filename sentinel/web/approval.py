@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import html
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -60,18 +60,15 @@ class Links(NamedTuple):
             return False
         return hmac.compare_digest(self._sign(draft, int(until)).encode(), signature.encode())
 
-    def put_into(
-        self, notifications: Iterable[Notification], published: Sequence[Published], now: float
-    ) -> list[Notification]:
-        """The notifications, those of drafts with the link that answers them."""
-        drafts = {one.ref: one for one in published if one.drafted is not None}
-        return [self._linked(each, drafts.get(each.incident.subject.rpartition("/")[2]), now) for each in notifications]
-
-    def _linked(self, told: Notification, draft: Published | None, now: float) -> Notification:
-        if draft is None or told.incident.cause != "public_update":
+    def put_into(self, told: Notification, published: Iterable[Published], now: float) -> Notification:
+        """The notification; that of a draft which still waits with the link that answers it."""
+        incident = told.incident
+        ref = incident.subject.rpartition("/")[2] if incident.cause == "public_update" else ""
+        draft = next((one for one in published if one.ref == ref and one.drafted is not None), None)
+        if draft is None:
             return told
-        context = (*told.incident.context, f"Answer here: {self.of(draft, now)}")
-        return replace(told, incident=replace(told.incident, context=context))
+        context = (*incident.context, f"Answer here: {self.of(draft, now)}")
+        return replace(told, incident=replace(incident, context=context))
 
     def _sign(self, draft: Published, until: int) -> str:
         what = f"answer {draft.page} {draft.id} {draft.drafted!r} until {until}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any, ClassVar
 
@@ -118,9 +119,10 @@ class House:
         self.metrics = Metrics("0")
         notifiers = {f"ops/{name}": player for name, player in players.items()}
         self.open_incidents: set[str] = set()
+        self.finish: Callable[[Notification], Notification] = lambda told: told
         self.delivery = Delivery(
             self.journal, notifiers, settings, now=now, metrics=self.metrics, random=Longest(),
-            open_incidents=lambda: self.open_incidents,
+            open_incidents=lambda: self.open_incidents, finish=lambda told: self.finish(told),
         )  # fmt: skip
 
     def put(self, *notifications: Notification) -> None:
@@ -473,6 +475,22 @@ async def test_what_a_destination_was_told_is_told_again_with_whether_it_is_stil
     assert [at for at, _ in x.resent] == [0.0, 60.0, 120.0]
     assert x.resent[2][1] == [Kept("ref-1", open=True), Kept("ref-2", open=False)]
     assert x.told == ["1", "2"]
+
+
+async def test_what_is_put_in_as_it_is_sent_is_kept_nowhere() -> None:
+    seen: list[str] = []
+
+    class Open(Player):
+        def message(self, notification: Notification, *, minimal: bool = False) -> Message:
+            seen.append(notification.receiver)
+            return Message(b"full")
+
+    async with house(x=Open()) as it:
+        it.finish = lambda told: replace(told, receiver="finished")
+        it.put(event("1"))
+        (row,) = it.journal.outbox.rows()
+        await asyncio.sleep(1)
+    assert (seen, row.notification.receiver) == (["finished"], "ops")
 
 
 async def test_a_template_that_failed_and_what_was_cut_are_counted() -> None:

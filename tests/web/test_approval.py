@@ -105,12 +105,12 @@ def test_a_draft_is_told_with_its_link_and_other_incidents_are_told_as_they_are(
     ((draft, _, _),) = desk.published()
     links = Links(KEY, "https://sentinel.example.com")
     asking, other = told("public_update", f"customers/{draft.ref}"), told("leak", draft.ref)
-    linked, same = links.put_into([asking, other], [draft], desk.now())
-    assert same == other
+    assert links.put_into(other, [draft], desk.now()) == other
+    linked = links.put_into(asking, [draft], desk.now())
     (context,) = linked.incident.context
     assert context == f"Answer here: {links.of(draft, desk.now())}"
     assert urlsplit(context.removeprefix("Answer here: ")).netloc == "sentinel.example.com"
-    assert links.put_into([asking], [replace(draft, drafted=None)], desk.now()) == [asking]
+    assert links.put_into(asking, [replace(draft, drafted=None)], desk.now()) == asking
 
 
 def told(cause: str, subject: str) -> Notification:
