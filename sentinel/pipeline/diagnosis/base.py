@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from sentinel.model import Finding, Labels, Seconds
+from sentinel.pipeline.diagnosis.words import queue_called
 from sentinel.pipeline.series import SeriesStore, Track, Window
 
 __all__ = ["Cause", "View"]
@@ -95,6 +96,7 @@ class View:
     @property
     def affected(self) -> tuple[str, ...]:
         """Queues and worker groups that live on this server."""
-        queues = sorted({track.label("queue") for track in self.store.each("queue_depth")})
+        tracks = self.store.each("queue_depth")
+        queues = sorted({queue_called(track.label("queue"), track.label("system")) for track in tracks})
         groups = sorted({track.label("group") for track in self.store.each("heartbeat_age_seconds")})
         return tuple([f"queue {name}" for name in queues] + [f"workers {name}" for name in groups])

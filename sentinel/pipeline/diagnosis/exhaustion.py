@@ -29,7 +29,7 @@ from typing import ClassVar
 from sentinel.model import Eta, Evidence, Finding, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
 from sentinel.pipeline.diagnosis.floors import Floors
-from sentinel.pipeline.diagnosis.forecast import dispersion, fill_range
+from sentinel.pipeline.diagnosis.forecast import fill_range
 from sentinel.pipeline.diagnosis.habit import DAY, SLOTS, Habit
 from sentinel.pipeline.diagnosis.ledger import Growth, Ledger
 from sentinel.pipeline.diagnosis.levels import Held
@@ -242,10 +242,8 @@ class Exhaustion:
         )
 
     def _eta(self, now: float, ledger: Ledger, growth: Growth, left: float) -> Eta | None:
-        gained, seconds = ledger.pace(now, min(now - growth.since, max(0.0, left) / growth.pace))
-        room = max(0.0, left), max(0.0, left)
-        blocks = dispersion(ledger.blocks(growth.since, growth.floor))
-        found = fill_range(gained, seconds, room, dispersion=blocks, day=self.day)
+        room = max(0.0, left)
+        found = fill_range(ledger.blocks(growth.since, growth.floor), (room, room), day=self.day)
         return Eta(now + found[0], now + found[1], _wall(self._ceiling or 0.0)) if found else None
 
     def _within(self, now: float, eta: Eta, why: str, level: float) -> _Outlook:

@@ -35,6 +35,7 @@ class Habit:
 
     _slots: dict[int, tuple[int, float, float]] = field(default_factory=dict)
     """By quarter hour: the newest day that had a value, its highest, and that of the days before as of then."""
+    _ahead: tuple[int, list[float]] = field(default=(-1, []), repr=False)
 
     def learn(self, now: float, value: float) -> None:
         """Take a value, 0 or more, at Unix time `now`."""
@@ -51,6 +52,13 @@ class Habit:
         day, slot = int(now // DAY), int(now % DAY * SLOTS / DAY)
         around = (divmod(slot + aside, SLOTS) for aside in (-1, 0, 1))
         return max(self._former(day + over, near) for over, near in around)
+
+    def ahead(self, now: float) -> tuple[float, list[float]]:
+        """When the present quarter hour began, and the usual values of a day from it on; not to be changed."""
+        quarter = int(now * SLOTS / DAY)
+        if quarter != self._ahead[0]:
+            self._ahead = quarter, [self.usual(now + step * DAY / SLOTS) for step in range(SLOTS)]
+        return quarter * DAY / SLOTS, self._ahead[1]
 
     def _former(self, day: int, slot: int) -> float:
         newest, high, before = self._slots.get(slot, (day, 0.0, 0.0))

@@ -47,7 +47,7 @@ from sentinel.pipeline.diagnosis.cohort import (
     sizes,
 )
 from sentinel.pipeline.diagnosis.floors import Floors
-from sentinel.pipeline.diagnosis.forecast import Background, dispersion, fill_range
+from sentinel.pipeline.diagnosis.forecast import Background, Rhythm, fill_range
 from sentinel.pipeline.diagnosis.habit import Habit
 from sentinel.pipeline.diagnosis.ledger import Growth, Ledger
 from sentinel.pipeline.diagnosis.levels import Ladder
@@ -243,25 +243,17 @@ class Leak:
         return view.now - suspect.grown <= max(self.stopped_for, GAPS * gap)
 
     def _eta(self, view: View, group: str, suspect: _Suspect) -> Eta | None:
-        """When the room is used up, from the rate of the last as long as is left; None while what is held shrinks."""
+        """When the room is used up; None while what is held shrinks."""
         ledger, ceiling = self._ledger(group, suspect.clock), view.ceiling
-        if suspect.held < SHRINKS * suspect.peak:
+        if suspect.held < SHRINKS * suspect.peak or ledger is None or ceiling is None:
             return None
-        if ledger is None or ceiling is None:
-            return None
-        clients = view.value("redis_connected_clients") or 0.0
-        room, onset = max(0.0, ceiling - clients), suspect.growth
-        gained, seconds = suspect.held, view.now - onset.since
-        if room * seconds / gained < seconds:
-            gained, seconds = ledger.pace(view.now, room * seconds / gained)
-        if gained < 1 or seconds <= 0:
-            return None
-        blocks = dispersion(ledger.blocks(onset.since, onset.floor))
-        ahead = room * seconds / gained
+        clients, onset = view.value("redis_connected_clients") or 0.0, suspect.growth
+        ahead = max(0.0, ceiling - clients) * (view.now - onset.since) / suspect.held
         held = sum(one.held for one in self._open.values())
         low, high = self._background.range(view.now, clients - held, ahead)
         left = max(0.0, ceiling - held - high), max(0.0, ceiling - held - low)
-        found = fill_range(gained, seconds, left, dispersion=blocks, day=self.day)
+        blocks, rhythm = ledger.blocks(onset.since, onset.floor), Rhythm.of(*self._traffic.ahead(view.now))
+        found = fill_range(blocks, left, now=view.now, rhythm=rhythm, day=self.day)
         return Eta(view.now + found[0], view.now + found[1], f"{count(ceiling)} clients") if found else None
 
     def _finding(self, view: View, group: str, suspect: _Suspect) -> Finding:
@@ -308,12 +300,12 @@ class Leak:
         what = "clients above former days" if suspect.clock == "floor" else "connections never used again"
         return (
             Evidence(what, suspect.held, "", "no steady growth"),
-            Evidence("growth", slope, "1/s", "0"),
+            Evidence("growth", slope, "/s", "0"),
             Evidence("gained", growth.gain, "", "as often less as more"),
             Evidence("closed again", growth.fallen, "", "as many as were opened"),
             Evidence("gain² by changes", _score(suspect.clock, growth), "", f"below {self.evidence:g}"),
             Evidence("clients", clients, "", f"below {count(ceiling)}"),
-            Evidence("commands per second", view.value("redis_commands_total") or 0.0, "1/s"),
+            Evidence("commands per second", view.value("redis_commands_total") or 0.0, "/s"),
         )
 
 

@@ -38,7 +38,7 @@ from sentinel.pipeline.diagnosis.cohort import (
     name_of,
     sizes,
 )
-from sentinel.pipeline.diagnosis.forecast import dispersion, fill_range
+from sentinel.pipeline.diagnosis.forecast import fill_range
 from sentinel.pipeline.diagnosis.ledger import Growth, Ledger
 from sentinel.pipeline.diagnosis.levels import Ladder
 from sentinel.pipeline.diagnosis.words import clock_time, count, pace, span
@@ -159,9 +159,8 @@ class MaskedLeak:
             return None
         teeth = [(tooth.gain, tooth.until - tooth.since) for tooth in saw.teeth]
         teeth += [(saw.top.gain, saw.top.until - saw.top.since)] if saw.top else []
-        gained, seconds = sum(gain for gain, _ in teeth), sum(length for _, length in teeth)
         left = max(0.0, ceiling - clients)
-        found = fill_range(gained, seconds, (left, left), dispersion=dispersion(teeth))
+        found = fill_range(teeth, (left, left))
         return (
             Eta(view.now + found[0], view.now + found[1], f"{count(ceiling)} clients, if nothing restarts")
             if found
@@ -199,7 +198,7 @@ class MaskedLeak:
             score=saw.top.evidence if saw.top else 0.0,
             threshold=self.evidence,
             evidence=(
-                Evidence("growth between restarts", gained / grown, "1/s", "0"),
+                Evidence("growth between restarts", gained / grown, "/s", "0"),
                 Evidence("teeth", len(teeth), "", "at most 1"),
                 Evidence(
                     "part of the time in which it grew",

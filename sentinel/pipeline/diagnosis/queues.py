@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 from sentinel.model import Labels
 from sentinel.pipeline.diagnosis.base import View
+from sentinel.pipeline.diagnosis.words import BY_KEY, queue_called
 from sentinel.pipeline.series import Track
 
 __all__ = ["METRICS", "QueueReading", "queue_name", "queue_readings"]
-
-BY_KEY = ("", "list", "zset", "stream")
-"""Systems whose queues are named by whoever runs them; the others' names come with their system."""
 
 METRICS = (
     "queue_eligible",
@@ -64,9 +62,8 @@ class QueueReading(NamedTuple):
 
 
 def queue_name(track: Track) -> str:
-    """Name of a series' queue, as people are told: with its system, where two systems may have the same."""
-    queue, system = track.label("queue"), track.label("system")
-    return queue if system in BY_KEY else f"{system}:{queue}"
+    """Name of a series' queue, as people are told."""
+    return queue_called(track.label("queue"), track.label("system"))
 
 
 def queue_readings(view: View) -> tuple[QueueReading, ...]:

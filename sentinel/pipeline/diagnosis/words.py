@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["clock_time", "count", "listed", "pace", "row", "size", "span"]
+__all__ = ["BY_KEY", "clock_time", "count", "listed", "pace", "queue_called", "row", "size", "span"]
 
+BY_KEY = ("", "list", "zset", "stream")
+"""Systems whose queues are named by whoever runs them; the others' names come with their system."""
 _SIZES = (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
@@ -90,3 +92,12 @@ def row(names: Sequence[str], most: int = 5) -> str:
     """
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def queue_called(queue: str, system: str) -> str:
+    """A queue as people are told: with its job system, where two systems may have one of the same name.
+
+    >>> queue_called("default", "celery"), queue_called("encode", "list")
+    ('celery:default', 'encode')
+    """
+    return queue if system in BY_KEY else f"{system}:{queue}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sentinel.model import Finding, Severity
+from sentinel.model import Finding, Severity, labels
 from sentinel.pipeline.diagnosis.leak import Leak
 from tests.pipeline.diagnosis.census import Census
 from tests.pipeline.diagnosis.server import START, Server
@@ -262,3 +262,11 @@ def test_without_its_numbers_it_is_not_judged(metric: str) -> None:
     census = shop()
     census.server.drop(metric)
     assert metric in Leak.needs
+
+
+def test_the_queues_that_share_the_server_are_called_as_elsewhere() -> None:
+    census = shop()
+    for system, queue in (("celery", "default"), ("list", "encode"), ("sidekiq", "default")):
+        census.server.set(labels(queue=queue, system=system), queue_depth=1.0)
+    (finding,) = census.leak("api", 34)
+    assert finding.affected == ("queue celery:default", "queue encode", "queue sidekiq:default")
