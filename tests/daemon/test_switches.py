@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from sentinel.cli import main
 from sentinel.config import ConfigError, load
 from sentinel.config.summary import summary
 from sentinel.model import Secret
@@ -350,3 +351,22 @@ def test_a_switch_that_cannot_work_is_refused(tmp_path: Path, text: str, said: s
     path.write_text(f"targets: [{{url: redis://a}}]\ndead_mans_switches: {{one: {text}}}\n")
     with pytest.raises(ConfigError, match=said):
         load(path, environment={"HOME": "/h"})
+
+
+async def test_notify_test_sends_a_switch_a_round_and_says_what_came_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serving(FakeHealthchecks(), f"/{CHECK}") as fake:
+        path = tmp_path / "s.yaml"
+        path.write_text(
+            "targets: [{url: redis://a}]\n"
+            f"dead_mans_switches: {{outside: {{kind: healthchecks, url: '{fake.url}'}}}}\n"
+        )
+        assert await asyncio.to_thread(main, ["notify-test", "outside", "-c", str(path)]) == 0
+        fake.modes.append((404, {}, "not found"))
+        assert await asyncio.to_thread(main, ["notify-test", "outside", "-c", str(path)]) == 1
+        said = capsys.readouterr().out.splitlines()
+        assert [signal for signal, _, _ in fake.pings] == ["start", ""]  # type: ignore[attr-defined]
+    assert said[0] == "outside ok: it took a round that worked"
+    assert said[1].startswith("outside FAILED: 127.0.0.1 answered 404: not found.")
+    assert CHECK not in "".join(said)
