@@ -18,8 +18,8 @@ __all__ = ["add"]
 
 _DESCRIPTION = """Send a marked test to every destination of a receiver, by the very code that incidents take, and
 resolve it again. Says what each answered. Exit code 0 if all took it, 1 if one did not. A running daemon is not needed,
-and not disturbed. People may be woken: PagerDuty and the like cannot tell a test from an alert. The name of a dead man's
-switch sends it one round that worked."""
+and not disturbed. People may be woken: PagerDuty and the like cannot tell a test from an alert. The name of a dead
+man's switch sends it one round that worked."""
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
