@@ -73,7 +73,11 @@ async def sweep(
         act: Takes what is to be done.
         now: Gives Unix seconds.
     """
-    async with open_session(page) as session:
+    try:
+        session = open_session(page)
+    except OSError:
+        return True  # its courier says that the certificates cannot be loaded
+    async with session:
         for component in dict.fromkeys(rule.component for rule in page.publish):
             if (name, component) in known():
                 continue

@@ -98,7 +98,13 @@ async def keep_telling(
         metrics: Counts pings by what they said and how they went.
     """
     teller = _Teller(name, switch, stand, now, metrics)
-    async with open_session(switch) as session:
+    try:
+        session = open_session(switch)
+    except OSError as error:
+        said = {"switch": name, "why": error.strerror}
+        log(_logger, logging.ERROR, "A dead man's switch cannot be told: its certificates cannot be loaded", **said)
+        return
+    async with session:
         teller.session = session
         await keep_pace(switch.interval, 0.0, teller.tell_a_round, lambda missed: None)
 
@@ -152,6 +158,8 @@ class _Teller:
             await tell(self.session, round_)
         except DeliveryError as error:
             outcome, why = error.outcome.value, str(error)
+        except Exception as error:  # noqa: BLE001 - as with a notification: a bug in a ping must not end the watching
+            outcome, why = "bug", f"{type(error).__name__} in the {self._switch.kind} switch: please report it"
         self._metrics.switch_pings.labels(switch=self._name, signal=signal, outcome=outcome).inc()
         return why
 

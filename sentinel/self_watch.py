@@ -13,7 +13,7 @@ from sentinel.delivery import Standing
 from sentinel.model import Poll, Sample, Series, labels
 from sentinel.outbox import Outbox, RowState
 from sentinel.pipeline.publishing import Published
-from sentinel.statuspages.base import Kept
+from sentinel.statuspages.base import left_to_people
 
 __all__ = ["TARGET", "self_poll"]
 
@@ -72,5 +72,5 @@ def _public(
         said = labels(component=one.rule.name, text=f"{title}: {text}")
         if one.drafted is not None:
             yield Sample(Series("status_page_draft_seconds", where), now, now - one.drafted, said)
-        elif (ref := refs.get((one.page, one.id))) is not None and Kept.of(ref).hands_off:
+        elif (ref := refs.get((one.page, one.id))) is not None and left_to_people(ref):
             yield Sample(Series("status_page_hands_off", where), now, 1.0, said)

@@ -503,7 +503,7 @@ class Publishing:
         """
         for told in last:
             update = told.public
-            if update is None or told.destination not in self._pages:
+            if update is None or len(update.components) != 1 or told.destination not in self._pages:
                 continue
             ((component, status),) = update.components
             key = (told.destination, component)

@@ -24,7 +24,7 @@ from sentinel.notifiers.http import HttpSettings, check_url
 from sentinel.notifiers.voice import Links, Templates
 from sentinel.pipeline.publishing import Gates, Mode, PublicRule
 
-__all__ = ["LIST_LAG", "Kept", "Page", "Remote", "StatusPage", "decoded", "encoded", "publish"]
+__all__ = ["LIST_LAG", "Kept", "Page", "Remote", "StatusPage", "decoded", "encoded", "left_to_people", "publish"]
 
 DOUBLE = "This was reported twice. Please see the other report."
 LIST_LAG: Seconds = 2.0
@@ -134,6 +134,14 @@ class Kept:
     def of(cls, ref: str) -> Kept:
         """Back from a reference."""
         return cls(*orjson.loads(ref))
+
+
+def left_to_people(ref: str) -> bool:
+    """Whether a reference says that a person has taken over; one that is none of ours says nothing."""
+    try:
+        return Kept.of(ref).hands_off
+    except (TypeError, ValueError):
+        return False
 
 
 class Remote(NamedTuple):

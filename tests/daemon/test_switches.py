@@ -320,6 +320,24 @@ async def test_a_ping_that_fails_is_never_told_later(home: House) -> None:
     assert switch.ends() == ["success"]
 
 
+@pytest.mark.looptime
+async def test_a_bug_in_a_ping_or_a_certificate_that_is_not_there_does_not_end_the_watching(home: House) -> None:
+    class Broken(Remembers):
+        async def end(self, session: aiohttp.ClientSession, round_: Round) -> None:
+            raise KeyError("oops")
+
+    blind = Remembers(ca_file=Path("/nowhere/ca.pem"))
+    home.settings = dataclasses.replace(home.settings, switches={"broken": Broken(), "blind": blind})
+    async with home.daemon() as running:
+        await asyncio.sleep(100)
+        assert not running.done()
+        assert await home.counted("sentinel_switch_pings_total", switch="broken", outcome="bug") == 2
+        assert [line["switch"] for line in home.said(
+            "A dead man's switch cannot be told: its certificates cannot be loaded"
+        )] == ["blind"]  # fmt: skip
+    assert blind.heard == []
+
+
 # In YAML
 
 

@@ -40,6 +40,13 @@ def test_that_a_person_took_over_is_told() -> None:
     assert "Sentinel leaves SNT-ABCDEF alone" in found.summary
 
 
+def test_a_reference_that_is_none_of_a_page_s_says_nothing() -> None:
+    one, judged = published(), Judged(PublicUpdate())
+    for ref in ("C1/1503435956.000247", "{}", "[1,2,3,4,5,6]"):
+        poll = self_poll(judged.now + 15.0, WELL, Outbox(), "", [(one, "Delays", "x")], {(one.page, one.id): ref})
+        assert judged.poll(*poll.samples, after=15.0) is None
+
+
 def test_what_is_public_and_in_our_hands_or_not_there_is_not_told() -> None:
     assert look(published(), hands_off=False) is None
     assert look(published()) is None
