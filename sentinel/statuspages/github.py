@@ -30,6 +30,7 @@ _SEVERITIES = {
     ComponentStatus.PARTIAL: "disrupted",
     ComponentStatus.MAJOR: "down",
 }
+_FOLDER, _MADE, _MOST = "contents/content/issues", "-sentinel-", 10
 _ADOPTED = "adopted:"
 
 
@@ -74,6 +75,7 @@ class CState(_Repository):
     """
 
     kind: ClassVar[str] = "cstate"
+    keyed: ClassVar[bool] = True
     drafts: ClassVar[bool] = True
 
     branch: str = "main"
@@ -92,18 +94,30 @@ class _Files(Page):
 
     def _path(self, update: PublicUpdate) -> str:
         ref = str(self._about["ref"]).removeprefix("SNT-").lower()
-        return f"content/issues/{str(rfc3339(update.started))[:10]}-sentinel-{ref}.md"
+        return f"content/issues/{str(rfc3339(update.started))[:10]}{_MADE}{ref}.md"
 
     async def find(self, update: PublicUpdate) -> Sequence[Remote]:
-        """The path is known beforehand."""
-        found = await self.read(self._path(update))
-        return [] if found is None or not found.open else [found]
+        """The path is known beforehand. What is under another, by our key, is of ours too, and was forgotten."""
+        own = await self.read(self._path(update)) if self._about["ref"] else None
+        found = [own] if own is not None else [await self._read(path, by_key=True) for path in await self._newest()]
+        return [remote for remote in found if remote is not None and remote.open]
+
+    async def _newest(self) -> list[str]:
+        """Files of any Sentinel, the older first."""
+        listed = await self._api.look(f"{_FOLDER}?ref={quote(self._branch, safe='')}") or ()
+        return sorted(str(each["path"]) for each in listed if _MADE in each["name"])[-_MOST:]
 
     async def read(self, remote: str) -> Remote | None:
+        return await self._read(remote, by_key=False)
+
+    async def _read(self, remote: str, *, by_key: bool) -> Remote | None:
+        """A file; `by_key`, only if it is marked with our key."""
         found = await self._api.look(f"contents/{remote}?ref={quote(self._branch, safe='')}")
         if found is None:
             return None
         matter, body = _parted(base64.b64decode(found["content"]).decode())
+        if by_key and matter.get("id") != self._about["key"]:
+            return None
         return Remote(remote, str(found["sha"]), body.split("{{<", 1)[0].strip(), not matter.get("resolved", False))
 
     async def create(self, update: PublicUpdate) -> Remote:

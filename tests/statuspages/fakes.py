@@ -575,6 +575,9 @@ class FakeGitHub(FakePage):
 
     def _file(self, method: str, path: str, document: Any) -> web.Response:
         kept = self.incidents.get(path)
+        if method == "GET" and path == "content/issues":
+            files = [{"name": name.rpartition("/")[2], "path": name, "type": "file"} for name in self.incidents]
+            return web.json_response(files) if files else web.json_response({"message": "Not Found"}, status=404)
         if method == "GET":
             return web.json_response(kept[-1]) if kept else web.json_response({"message": "Not Found"}, status=404)
         assert document["branch"] == "main"

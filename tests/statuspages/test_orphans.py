@@ -22,7 +22,12 @@ from tests.statuspages.fakes import FakeCachet, FakeGitHub, FakePage, FakeStatus
 from tests.statuspages.test_pages import NOW, notification, settings
 
 PAGE = "page/customers"
-FAKES: dict[str, type[FakePage]] = {"statuspage": FakeStatuspage, "cachet": FakeCachet, "upptime": FakeGitHub}
+FAKES: dict[str, type[FakePage]] = {
+    "statuspage": FakeStatuspage,
+    "cachet": FakeCachet,
+    "upptime": FakeGitHub,
+    "cstate": FakeGitHub,
+}
 
 
 @dataclass

@@ -189,7 +189,7 @@ async def test_nothing_but_the_public_text_goes_out(told: Told) -> None:
 
 def looks_before(told: Told) -> list[None]:
     """Well-behaved answers to what is asked before an incident is made: whether it is there, or Upptime opened one."""
-    return [None] * {"incident_io": 0, "upptime": 2}.get(told.page.kind, 1)
+    return [None] * {"incident_io": 0, "upptime": 2, "cstate": 2}.get(told.page.kind, 1)
 
 
 def lost_answer(told: Told) -> list[str]:
@@ -199,7 +199,7 @@ def lost_answer(told: Told) -> list[str]:
 
 async def test_a_put_that_was_repeated_on_its_way_is_known_for_ours() -> None:
     async with served("cstate") as told:
-        told.fake.modes.append("reset after")
+        told.fake.modes.extend([*looks_before(told), "reset after"])
         await told.tell(Stage.INVESTIGATING)
         told.fake.modes.extend([None, None, "reset after"])
         await told.tell(Stage.MONITORING)
