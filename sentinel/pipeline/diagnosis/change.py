@@ -7,8 +7,10 @@ sees why a level moved, and that it is known.
 
 What imitates them is trouble itself: connections that are opened and not closed (`leak`), a rush (`flood`). A deploy
 needs as many deaths as births; scaling the same number for each process; a pool must have stood still again for
-`settle`. A group whose clients live for moments anyway is never deployed. Whoever reconnects after an outage is not
-deployed either: what comes within `settle` of it is the state to compare with.
+`settle`, and is told after `within`, when the census knows whether what filled it is used at all: a leak that comes
+in bursts stands still as well, but nobody uses what it opened. A group whose clients live for moments anyway is never
+deployed. Whoever reconnects after an outage is not deployed either: what comes within `settle` of it is the state to
+compare with.
 
 Source: reference/incidents.md 1.4 (what separates look-alikes), B3 and D3 (deploys that were looked for by time).
 """
@@ -22,6 +24,7 @@ from typing import ClassVar, NamedTuple
 
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
+from sentinel.pipeline.diagnosis.cohort import UNUSED, group_of
 from sentinel.pipeline.diagnosis.words import clock_time, count, span
 
 __all__ = ["Change"]
@@ -38,6 +41,9 @@ _SAME = 0.25
 """Part by which a number may differ and be taken for the same: pools breathe by 10 to 20 % (the lab's load)."""
 _STILL = 0.02
 """Part of a group that may come and go while it stands still."""
+
+KNOWN = 600.0
+"""Seconds for which the last census stands for the groups that there are (`leak`)."""
 
 
 class _State(NamedTuple):
@@ -80,6 +86,10 @@ class _Note:
     """When the change began."""
     text: str
     evidence: tuple[Evidence, ...]
+    pool: str = ""
+    """The group whose pools filled, by how many, and how many it held then that had never been used again."""
+    more: float = 0.0
+    unused: float = 0.0
 
 
 @dataclass
@@ -122,10 +132,12 @@ class Change:
                 self._groups.pop(group, None)
             else:
                 self._follow(view, group, track.labels, track.raw)
-        waited = bool(self._notes) and view.now - self._notes[0].noted >= self.settle
-        if waited and view.now - self._told >= self.at_most_every:
-            self._shown = sorted(self._notes[:20], key=lambda note: (note.time, note.text))
-            self._notes, self._told = [], view.now
+        self._notes = [note for note in self._notes if not note.pool or not _leaks(view, note, blamed)]
+        ready = [note for note in self._notes if view.now - note.noted >= (self.within if note.pool else self.settle)]
+        if ready and view.now - self._told >= self.at_most_every:
+            shown = [note for note in self._notes if note in ready or not note.pool]
+            self._notes = [note for note in self._notes if note not in shown]
+            self._shown, self._told = sorted(shown[:20], key=lambda note: (note.time, note.text)), view.now
         if self._shown and view.now - self._told < self.shown_for:
             yield self._finding(view)
 
@@ -167,9 +179,9 @@ class Change:
             if (mark.clients, mark.births, mark.deaths, mark.sources) == (clients, births, deaths, sources):
                 group.seen = view.now
                 return
-        self._move(name, _State(view.now, clients, sources, births, deaths))
+        self._move(view, name, _State(view.now, clients, sources, births, deaths))
 
-    def _move(self, name: str, new: _State) -> None:
+    def _move(self, view: View, name: str, new: _State) -> None:
         """Wait until it has moved and stands still again; what moves for longer than `within` moves always."""
         group = self._groups.get(name)
         if group is None or new.births < group.mark.births:
@@ -185,7 +197,7 @@ class Change:
                 self._stand(group, new)
         elif new.time - group.mark.time >= self.settle:
             if group.began is not None:
-                self._tell(name, group, new, group.began, anyway)
+                self._tell(view, name, group, new, group.began, anyway)
             self._stand(group, new)
         group.seen = new.time
 
@@ -193,7 +205,7 @@ class Change:
     def _stand(group: _Group, new: _State) -> None:
         group.still, group.mark, group.began, group.usual = new, new, None, group.renewed
 
-    def _tell(self, name: str, group: _Group, new: _State, began: float, anyway: float) -> None:
+    def _tell(self, view: View, name: str, group: _Group, new: _State, began: float, anyway: float) -> None:
         """Notes what happened to a group between two times at which it stood still, if it was something.
 
         `anyway`: connections a second that it replaces without anybody's doing.
@@ -209,6 +221,7 @@ class Change:
         replaced = min(born, died, level)
         sizes = f"{count(level)} to {count(new.clients)}"
         text = ""
+        pool: tuple[str, float, float] = ("", 0.0, 0.0)
         if abs(more) <= _SAME * level:
             if replaced >= max(_LEAST, _REPLACED * level, _UNUSUAL * anyway * (new.time - began)):
                 text = f"deploy of {name} at {when}: {count(replaced)} of {count(level)} replaced"
@@ -221,8 +234,9 @@ class Change:
             text = f"{name} scaled at {when}: {count(old.sources)} to {count(new.sources)} processes, {sizes}"
         elif new.sources == old.sources and more > 0:
             text = f"pools of {name} filled at {when}: {sizes}"
+            pool = name, more, _unused(view, name)
         if text:
-            self._note(new.time, began, text, *figures)
+            self._notes.append(_Note(new.time, began, text, figures, *pool))
             group.renewed = group.usual
 
     def _finding(self, view: View) -> Finding:
@@ -244,6 +258,15 @@ class Change:
             affected=(),
             since=min(note.time for note in notes),
         )
+
+
+def _unused(view: View, group: str) -> float:
+    return next((track.raw for track in view.known(UNUSED, KNOWN) if group_of(track) == group), 0.0)
+
+
+def _leaks(view: View, note: _Note, blamed: set[str]) -> bool:
+    """Whether the group is blamed for a leak by now, or half of what came was never used again."""
+    return note.pool in blamed or _unused(view, note.pool) - note.unused >= note.more / 2
 
 
 def _raw(view: View, metric: str, labels: Labels) -> float:

@@ -14,7 +14,8 @@ What imitates it, and what separates them:
   again as there were, the overlap of old and new;
 * a nightly batch or a pool: comes in one step and stops; a flood still rises at the next reading;
 * the wobble of small servers: four standard deviations of a count (square root of the level);
-* a leak: slower, steady; when `leak` is firing it has said so already.
+* a leak: slower, steady. A rise of which a leak that fires has half is that leak's, which has said so already; what
+  rushes in during a leak is told beside it.
 
 Source: reference/incidents.md 1.2 (B1-B3, D2), 1.4 and 1.6 (c): a fast clock for floods beside a slow one for leaks.
 """
@@ -57,6 +58,8 @@ class _Surge:
     risen: float
     """When it last rose."""
     groups: Census
+    told: bool = False
+    """Once told it is told to its end, whoever is blamed later."""
     culprit: Culprit | None = None
     ladder: Ladder = field(default_factory=Ladder)
 
@@ -107,8 +110,10 @@ class Flood:
             self._usual = max(clients, self._usual)
         if self._surge is None:
             self._learn(view, clients, ceiling)
-        elif "leak" not in view.found:
-            yield self._finding(view, self._surge, clients, ceiling)
+        else:
+            self._surge.told = self._surge.told or not _leaked(view, self._surge, clients)
+            if self._surge.told:
+                yield self._finding(view, self._surge, clients, ceiling)
         self._time = view.now
 
     def _warm(self, now: float) -> bool:
@@ -231,6 +236,15 @@ class Flood:
             return None
         found = eta_from_count(view.now, max(1.0, clients - surge.before), view.now - surge.began, left, wall)
         return found or Eta(view.now, None, wall)
+
+
+def _leaked(view: View, surge: _Surge, clients: float) -> bool:
+    """Whether leaks have half of what came since it began, each at its mean pace."""
+    leaked = 0.0
+    for leak in view.found.get("leak", ()):
+        lasts = view.now - (view.now if leak.since is None else leak.since)
+        leaked += (leak.value or 0.0) * min(1.0, (view.now - surge.began) / max(1.0, lasts))
+    return leaked >= (clients - surge.before) / 2
 
 
 def _census(view: View) -> Census:

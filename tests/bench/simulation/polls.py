@@ -166,12 +166,14 @@ class _Assembly:
         for name, work in self.world.queues.items():
             workers = [d for d in self.world.plan.deployments if d.queue == name]
             done, failed = self.done[name]
-            waiting = [self.world.groups[d.label].blocked[day] for d in workers]
+            times, services = self.world.grid.times[day], {d.service for d in workers}
+            lives = [span for service, _, span in self.world.workers if service in services]
+            there = sum(((times >= start) & (times < end) for start, end in lives), np.zeros(len(times)))
             for metric, values in (
                 ("queue_depth", work["depth"][day]),
                 ("queue_in_flight", np.rint(work["usage"][day] * sum(d.replicas * d.busy for d in workers))),
-                ("queue_blocked_consumers", np.sum(waiting, axis=0) if waiting else np.zeros(len(done[day]))),
-                ("queue_oldest_seconds", work["oldest"][day]),
+                ("queue_consumers", there),
+                ("queue_oldest_age_seconds", work["oldest"][day]),
                 ("queue_delayed", np.full(len(done[day]), 25.0)),
                 ("queue_completed_total", done[day]),
                 ("queue_failed_total", failed[day]),

@@ -133,7 +133,16 @@ def test_a_pool_that_fills_to_its_mark_is_told_once_it_stands_still() -> None:
     one = server()
     for clients in range(42, 81, 2):
         assert one.add(API, redis_group_births_total=2.0).group("api-*", float(clients), 10.0).tick() == []
-    assert lines(one.run(600)) == {"pools of api-* filled at 16:20 UTC: 40 to 80."}
+    assert one.run(900) == []  # until it is known whether they are used
+    assert lines(one.run(300)) == {"pools of api-* filled at 16:20 UTC: 40 to 80."}
+
+
+def test_what_came_and_is_not_used_is_no_pool_that_filled() -> None:
+    one = server().set(API, redis_group_unused_clients=5.0)
+    for clients in range(42, 81, 2):
+        assert one.add(API, redis_group_births_total=2.0).group("api-*", float(clients), 10.0).tick() == []
+    one.run(420)  # stands still: a leak between two bursts
+    assert one.set(API, redis_group_unused_clients=25.0).run(3600) == []
 
 
 def test_a_pool_that_breathes_is_not_told() -> None:

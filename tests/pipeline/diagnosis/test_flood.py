@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 
 from sentinel.model import Finding, Severity
+from sentinel.pipeline.diagnosis import View
 from sentinel.pipeline.diagnosis.flood import Flood
-from tests.pipeline.diagnosis.server import Server
+from tests.pipeline.diagnosis.server import START, Server
 
 
 def quiet(clients: float = 100.0, ceiling: float = 1100.0) -> Server:
@@ -123,3 +128,36 @@ def test_the_wobble_of_a_count_is_none(usual: float) -> None:
     for sign in (1, -1, 1, 1, -1, 1, 1, 1) * 20:
         server.set(redis_connected_clients=usual + sign * 3 * usual**0.5)
         assert server.tick() == []
+
+
+@dataclass
+class Leaks:
+    """A leak cause that blames somebody for so many connections since some time."""
+
+    held: float
+    since: float = START
+    name: ClassVar[str] = "leak"
+    needs: ClassVar[tuple[str, ...]] = ()
+    windows: ClassVar[tuple[str, ...]] = ()
+
+    def judge(self, view: View) -> Iterable[Finding]:
+        yield Finding(
+            view.target, "leak", "cause", Severity.WARNING, view.now, True, "…", value=self.held, since=self.since
+        )
+
+
+def leaking(held: float, since: float) -> Server:
+    server = Server(Flood(), Leaks(held, since), redis_connected_clients=100.0, redis_max_clients=1100.0)
+    server.group("api-*", 60.0, 6.0).group("worker-*", 40.0, 10.0).run(600)
+    return server
+
+
+def test_a_flood_during_a_slow_leak_is_told_beside_it() -> None:
+    # The leak has 60 in ten minutes, so that three of the rush of half a minute are its.
+    found = climb(leaking(60.0, START), 24.0, 30)
+    assert {finding.source for finding in found} == {"leak", "flood"}
+
+
+def test_a_rush_that_is_a_leak_is_left_to_it() -> None:
+    found = climb(leaking(200.0, START + 600.0), 24.0, 15)
+    assert {finding.source for finding in found} == {"leak"}
