@@ -116,7 +116,7 @@ async def _play_quiet(stage: Stage, world: World, watcher: Watcher) -> StageRepo
         await asyncio.sleep(max(_QUIET, stage.lasts / world.scale))
     told = [each for each in watcher.heard if each.incident["id"] not in before and each.severity != "info"]
     if watcher.failing:
-        return StageReport(False, f"Sentinel does not answer at {watcher.pages} ({watcher.failing})")
+        return StageReport(False, f"Sentinel does not answer at {watcher.where} ({watcher.failing})")
     if told:
         return StageReport(False, f"{told[0].cause} was told: {told[0].says}", told[0])
     return StageReport(True, "nothing was told, and rightly so")
@@ -124,7 +124,7 @@ async def _play_quiet(stage: Stage, world: World, watcher: Watcher) -> StageRepo
 
 def _missed(stage: Stage, lasts: Seconds, watcher: Watcher, before: set[str]) -> str:
     if watcher.failing:
-        return f"Sentinel does not answer at {watcher.pages} ({watcher.failing})"
+        return f"Sentinel does not answer at {watcher.where} ({watcher.failing})"
     others = sorted({each.cause for each in watcher.heard if each.incident["id"] not in before})
     text = f"nothing of {' or '.join(sorted(stage.causes))} was told in {lasts:.0f} s"
     return f"{text}; told was {', '.join(others)}" if others else text

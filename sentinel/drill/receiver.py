@@ -65,18 +65,19 @@ class Arrival:
 
 
 class Receiver:
-    """Listens on loopback while it is entered.
+    """Listens while it is entered, on loopback unless told otherwise.
 
     Args:
         secret: `whsec_…`; what is not signed with it is refused with 401. None takes everything.
         port: 0 for a free one.
+        host: An address of this machine.
 
     An event that comes again with the same id is acknowledged and not kept twice.
     """
 
-    def __init__(self, secret: Secret | None = None, port: int = 0) -> None:
+    def __init__(self, secret: Secret | None = None, port: int = 0, host: str = "127.0.0.1") -> None:
         self._check = Webhook(secret.reveal()) if secret else None
-        self._port = port
+        self._host, self._port = host, port
         self._arrived = asyncio.Condition()
         self.arrivals: list[Arrival] = []
         self.refused = 0
@@ -101,7 +102,7 @@ class Receiver:
         app.router.add_post("/alerts", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}/alerts"

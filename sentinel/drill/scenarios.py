@@ -252,7 +252,7 @@ def _leaking(name: str, rate: float = 2.0, at_once: int = 1) -> Stage:
     return Stage(partial(_leak, name, rate, at_once), FULL, name, usual=120.0, fills=rate)
 
 
-_CUT = frozenset({"unreachable", "frozen", "blind"})
+_CUT = frozenset({"unreachable", "frozen"})
 BY_NAME: Mapping[str, Scenario] = {
     "leak": Scenario("an endpoint forgets its connections, one by one", (_leaking("drill-leak"),)),
     "burst-leak": Scenario("the same, six at a time", (_leaking("drill-burst", 2.0, 6),)),

@@ -42,11 +42,12 @@ class SetUp:
 
 
 @asynccontextmanager
-async def set_up(off: Sequence[str] = ()) -> AsyncIterator[SetUp]:
+async def set_up(off: Sequence[str] = (), webhook: str = "") -> AsyncIterator[SetUp]:
     """The stage, while it is entered.
 
     Args:
         off: Causes that are switched off in the daemon, to see a drill fail.
+        webhook: Where the daemon posts what it tells; empty: nowhere.
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sentinel-drill-")))
@@ -55,7 +56,7 @@ async def set_up(off: Sequence[str] = ()) -> AsyncIterator[SetUp]:
         await stack.enter_async_context(meanwhile(Background(server.port).run()))
         victim = await stack.enter_async_context(Victim(parse_url(server.url), CEILING))
         config = folder / "drill.yaml"
-        config.write_text(yaml.safe_dump(_configuration(proxy.port, off)))
+        config.write_text(yaml.safe_dump(_configuration(proxy.port, off, webhook)))
         arguments = ["-c", str(config), "--state-dir", str(folder / "state")]
         daemon = Daemon(arguments, listen=f"127.0.0.1:{free_port()}", log=folder / "daemon.log")
         await stack.enter_async_context(daemon)
@@ -72,7 +73,7 @@ async def room(victim: Victim) -> int:
         await victim.close(link)
 
 
-def _configuration(port: int, off: Sequence[str]) -> dict[str, Any]:
+def _configuration(port: int, off: Sequence[str], webhook: str) -> dict[str, Any]:
     return {
         "instance_id": TARGET,
         "time_scale": SCALE,
@@ -92,6 +93,7 @@ def _configuration(port: int, off: Sequence[str]) -> dict[str, Any]:
             }
         ],
         "causes": dict.fromkeys(off, "off"),
+        **({"receivers": {"drill": [{"kind": "webhook", "url": webhook}]}} if webhook else {}),
     }
 
 

@@ -11,16 +11,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 import redis
 from aiohttp import web
 
 from sentinel.cli import main
-from sentinel.drill.exercise import StageReport, exercise
+from sentinel.drill.exercise import StageReport, exercise, meanwhile
 from sentinel.drill.proxy import Proxy
+from sentinel.drill.receiver import Receiver
 from sentinel.drill.scenarios import BY_NAME, QUEUE, Scenario, Stage, World
 from sentinel.drill.victim import LOST, Victim
-from sentinel.drill.watching import Watcher
+from sentinel.drill.watching import PagesWatcher, WebhookWatcher
 from sentinel.embedded import EmbeddedServer
 from sentinel.samplers.dial import parse_url
 from tests.servers import server
@@ -217,7 +219,7 @@ async def outcome(
 
     staged = Stage(make, stage.causes, stage.culprit, stage.lasts, usual=0.5, fills=stage.fills)
     async with sentinel.serving() as pages, victim_of(running) as victim:
-        report = await exercise("x", Scenario("says", (staged,)), World(victim, room=51), Watcher(pages))
+        report = await exercise("x", Scenario("says", (staged,)), World(victim, room=51), PagesWatcher(pages))
     (found,) = report.stages
     return found
 
@@ -269,6 +271,43 @@ async def test_a_sentinel_that_does_not_answer_is_not_taken_for_silence(
     for name in ("_AT_LEAST", "_QUIET"):
         monkeypatch.setattr(f"sentinel.drill.exercise.{name}", 0.5)
     async with victim_of(running) as victim:
-        report = await exercise("x", Scenario("", (NOTHING,)), World(victim, 50), Watcher("http://127.0.0.1:1"))
+        report = await exercise("x", Scenario("", (NOTHING,)), World(victim, 50), PagesWatcher("http://127.0.0.1:1"))
     assert not report.passed
     assert "does not answer" in report.stages[0].says
+
+
+# The webhook
+
+
+async def test_a_webhook_tells_of_what_opens_from_now_on_and_of_nothing_older() -> None:
+    async with Receiver() as receiver, aiohttp.ClientSession() as session:
+
+        async def post(number: int, kind: str, **changes: Any) -> None:
+            event = {"type": f"incident.{kind}", "data": {"incident": incident(number, **changes)}}
+            headers = {"webhook-id": f"{number}{kind}"}
+            async with session.post(receiver.url, json=event, headers=headers) as answer:
+                assert answer.status == 204
+
+        watcher = WebhookWatcher(receiver, "t")
+        async with meanwhile(watcher.run()):
+            await post(1, "reminder")
+            await post(2, "opened", target="another")
+            await post(3, "opened", culprit=None)
+            await post(3, "updated")
+            heard = await watcher.first(lambda heard: heard.culprit == "drill-leak")
+        assert [each.incident["id"] for each in watcher.heard] == ["3"]
+        assert (heard.cause, heard.severity) == ("leak", "critical")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["deploy", "--embedded", "--webhook", "0"], "cannot tell silence"),
+        (["leak", "--embedded", "--webhook", "here"], "--webhook must be a port or HOST:PORT, got here"),
+    ],
+)
+def test_a_webhook_that_cannot_judge_is_refused(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["drill", *arguments]) == 1
+    assert says in capsys.readouterr().err
