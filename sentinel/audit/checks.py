@@ -9,7 +9,7 @@ import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sentinel.audit.clients import Group
+from sentinel.audit.clients import Cohort, Group
 from sentinel.audit.look import Look
 from sentinel.fingerprints import Fingerprint, recognise
 from sentinel.model import Seconds
@@ -89,7 +89,8 @@ def ceiling(look: Look) -> Ceiling | None:
 def remarks(look: Look, groups: Sequence[Group], known: Sequence[Fingerprint]) -> list[Remark]:
     """Everything worth saying, the worst first."""
     top = ceiling(look)
-    found = [*_room(top), *_deploy(top, groups), *_cohorts(top, groups, known), *_names(groups)]
+    up = look.value("redis_uptime_seconds") or 0.0
+    found = [*_room(top), *_deploy(top, groups), *_cohorts(top, groups, known, up), *_names(groups)]
     found += [*_idle_limits(look, groups), *_buffers(look), *_memory(look), *_shared(look), *_workers(look)]
     found += [*_errors(look), *_rights(look)]
     return sorted(found, key=lambda remark: -remark.level)
@@ -130,7 +131,9 @@ def _deploy(top: Ceiling | None, groups: Sequence[Group]) -> Iterator[Remark]:
         yield Remark(Level.OK, "deploy", f"with every pool there twice {count(left)} more get in")
 
 
-def _cohorts(top: Ceiling | None, groups: Sequence[Group], known: Sequence[Fingerprint]) -> Iterator[Remark]:
+def _cohorts(
+    top: Ceiling | None, groups: Sequence[Group], known: Sequence[Fingerprint], up: Seconds
+) -> Iterator[Remark]:
     for group in groups:
         cohort = group.cohort
         if len(cohort) < LEAST:
@@ -141,6 +144,7 @@ def _cohorts(top: Ceiling | None, groups: Sequence[Group], known: Sequence[Finge
                 yield Remark(Level.OK, "at rest", says, "Its pools may be larger than it needs.")
             continue
         yield _leak(top, group, recognise(cohort.rows, known))
+        yield from _freeze(top, cohort, up)
 
 
 def _leak(top: Ceiling | None, group: Group, like: Fingerprint | None) -> Remark:
@@ -157,6 +161,19 @@ def _leak(top: Ceiling | None, group: Group, like: Fingerprint | None) -> Remark
         return Remark(level, "leak", f"{says}. Like no known leak.", do)
     fixed = f" Fixed in {like.fixed_in}." if like.fixed_in else ""
     return Remark(level, "leak", f"{says}. Known as {like.id}: {like.title}.", like.fix + fixed, like.links)
+
+
+def _freeze(top: Ceiling | None, cohort: Cohort, up: Seconds) -> Iterator[Remark]:
+    """A leak much younger than its server, and not full by the age that it has, lives on restarts that take it away."""
+    left = top.left / cohort.pace if top and cohort.pace else None
+    if left is None or cohort.births[0] > up / 2 or left < cohort.births[0]:
+        return
+    says = (
+        "perhaps harmless only because something restarts its processes: the oldest of them is "
+        f"{span(cohort.births[0])} old, the server {span(up)}; "
+        f"in a freeze, with no restart, it is full {span(left)} from now"
+    )
+    yield Remark(Level.ATTENTION, "freeze", says, "Find the leak before the next freeze or holiday.")
 
 
 def _names(groups: Sequence[Group]) -> Iterator[Remark]:

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 import redis
 
+from sentinel.audit.checks import remarks
 from sentinel.audit.clients import grouped, rows
+from sentinel.audit.look import Look
 from sentinel.cli import main
 from sentinel.config import load
 from sentinel.embedded import EmbeddedServer
+from sentinel.model import Sample, Series
 from tests.servers import server
 
 ORPHANS = 14
@@ -206,6 +209,29 @@ def test_births_spread_over_time_are_a_leak_and_a_burst_is_not() -> None:
     assert not burst.cohort.spread
     assert len(steady.cohort) == len(burst.cohort) == 50
     assert steady.cohort.pace == pytest.approx(25 / 2040)
+
+
+@pytest.mark.parametrize(
+    ("server_up", "room", "said"),
+    [(30.0, 2000.0, True), (2.0, 2000.0, False), (30.0, 100.0, False)],
+    ids=["a leak younger than its server", "as old as its server", "full before it is as old again"],
+)
+def test_a_leak_that_restarts_take_away_is_told_with_what_a_freeze_does(
+    server_up: float, room: float, said: bool
+) -> None:
+    """One more each 20 minutes for 40 hours: of 2,000 places, full after 26 days without a restart."""
+    day = 86400.0
+    line = "id={n} addr=10.0.0.1:{n} name=api age={age} idle={age} flags=N db=0 cmd=get user=default lib-name="
+    listed = "\n".join(line.format(n=n, age=1200 * n) for n in range(1, 121))
+    values = {"redis_max_clients": room + 120.0, "redis_connected_clients": 120.0}
+    values["redis_uptime_seconds"] = server_up * day
+    seen = Look("a", samples=tuple(Sample(Series(name, ()), 0.0, value) for name, value in values.items()))
+    found = [each for each in remarks(seen, grouped(rows(listed), 600), ()) if each.about == "freeze"]
+    assert bool(found) is said
+    if said:
+        assert re.search(
+            r"the oldest of them is 40 h old, the server 30 d; .* it is full 2\d d from now", found[0].says
+        )
 
 
 def spent(administrator: redis.Redis) -> float:
