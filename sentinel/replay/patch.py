@@ -11,6 +11,7 @@ from typing import Any
 
 from sentinel.model import Seconds
 from sentinel.pipeline.diagnosis.words import span
+from sentinel.pipeline.settings import MaintenanceWindow
 from sentinel.replay.tune import Change, Outcome, Proposal
 
 __all__ = ["as_patch", "as_summary"]
@@ -45,11 +46,19 @@ def _key(name: str) -> str:
 
 
 def _value(path: tuple[str, ...], value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], MaintenanceWindow):
+        return f"[{', '.join(map(_window, value))}]"
     if isinstance(value, list):
         return f"[{', '.join(map(str, value))}]"
     if path[-1] in _SPANS or (len(path) > 1 and path[-2] in _SPANS):
         return _span(float(value))
     return f"{float(value):.4g}"
+
+
+def _window(window: MaintenanceWindow) -> str:
+    known: dict[str, Any] = {"name": window.name, "start": window.start, "lasts": _span(window.lasts)}
+    known |= {"targets": list(window.targets), "labels": dict(window.labels), "timezone": window.timezone}
+    return json.dumps({name: value for name, value in known.items() if value})
 
 
 def _span(seconds: Seconds) -> str:

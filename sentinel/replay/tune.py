@@ -6,6 +6,9 @@ can then be cut by weeks. A fit chooses a step for each cause on some weeks; a *
 before each week and judges on that week, so that nothing is judged on what it was fitted to. At last the whole
 proposal is told the whole history once more, as causes see each other.
 
+What comes in vain at the same time of day, again and again, is no matter of thresholds: where the budget is not kept, a
+*quiet time* is looked for first, in which what opens is told only if it outlasts it. None is laid over anything real.
+
 A page is *real* if a label explains it or, where there are no labels, if it came before a wall. A step that loses a
 real one, or half of its lead, is not taken.
 
@@ -15,6 +18,7 @@ Pure but for reading the tape. Changes nothing by itself.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,17 +27,27 @@ from typing import Any
 
 from sentinel.model import Poll, Seconds, Severity
 from sentinel.pipeline import PipelineSettings
+from sentinel.pipeline.settings import MaintenanceWindow
 from sentinel.replay.jobs import replay_all
 from sentinel.replay.judge import WEEK, Label, Told, Verdict, judge
 from sentinel.tape import read
 
-__all__ = ["Change", "Fit", "Outcome", "Proposal", "propose", "stricter"]
+__all__ = ["Change", "Fit", "Outcome", "Proposal", "Quiet", "propose", "stricter"]
 
 STEPS = 4
 """Of each ladder, the present settings included."""
 WARM_UP: Seconds = 86400.0
 """Of a history: what is told in it is not held against anybody, as daily rhythms are not known yet."""
 _LEAST_AGES = 1000
+_DAY: Seconds = 86400.0
+_GRID: Seconds = 1800.0
+"""Quiet times begin and last so many seconds, and multiples."""
+_HABIT: Seconds = 7200.0
+"""Within which what comes each day begins."""
+_LONGEST: Seconds = 14400.0
+"""Of a quiet time."""
+_LEAST_DAYS = 3
+"""On which something must have come to be a habit."""
 
 
 def _times(*factors: float) -> Callable[[float, int], float]:
@@ -80,6 +94,34 @@ class Change:
     before: Any
     after: Any
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A time of each day at which a target makes pages in vain."""
+
+    target: str
+    start: Seconds
+    """Since midnight, UTC."""
+    lasts: Seconds
+
+    def __contains__(self, told: Told) -> bool:
+        """Whether it opened in it."""
+        return told.target == self.target and self._late(told.opened) < self.lasts
+
+    def keeps(self, told: Told) -> bool:
+        """Whether it opened in it and was over before it was, so that nobody would have been told."""
+        return told in self and told.resolved is not None and self._late(told.opened) + _lasted(told) <= self.lasts
+
+    def window(self) -> MaintenanceWindow:
+        """As a setting."""
+        hour, minute = divmod(int(self.start) // 60, 60)
+        return MaintenanceWindow(
+            f"quiet {self.target} {hour:02}:{minute:02}", f"{minute} {hour} * * *", self.lasts, (self.target,)
+        )
+
+    def _late(self, at: float) -> Seconds:
+        return (at - self.start) % _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +198,20 @@ def propose(
     replayed = replay_all(tape, ladder, jobs, progress=share(0.0, 0.8))
     verdicts = [judge(each, labels, page_from, settings.never_page) for each in replayed]
     fit = Fit(verdicts, settings, budget)
-    steps, silent = fit.fitted(fit.weeks)
+    quiet = fit.quiet(fit.weeks)
+    steps, silent = fit.without(quiet).fitted(fit.weeks)
     chosen = replace(_at(settings, steps), never_page=(*settings.never_page, *sorted(silent)))
     (final,) = replay_all(tape, [chosen], jobs, progress=share(0.8, 1.0))
-    whole = _Cut(judge(final, labels, page_from, chosen.never_page).told, chosen.never_page)
+    told = judge(final, labels, page_from, chosen.never_page).told
+    whole = _Cut(_outside(told, quiet), chosen.never_page)
     before, after = fit.nested()
     kept = {_trouble(told) for told in whole.told if _is_real(told, labels)}
     lost = sorted({_trouble(told) for told in fit.cut(0).told if _is_real(told, labels)} - kept)
-    changes = [*_changes(settings, steps, silent, fit), *_objectives(tape, settings)]
+    changes = [
+        *_changes(settings, steps, silent, fit.without(quiet)),
+        *_windows(settings, quiet, fit),
+        *_objectives(tape, settings),
+    ]
     now, then = (fit.scored(cut.told, cut.never) for cut in (fit.cut(0), whole))
     return Proposal(changes, budget, before, after, now, then, lost, steps)
 
@@ -191,11 +239,39 @@ class Fit:
         """What a step told."""
         return _Cut(self._verdicts[step].told, self._settings.never_page)
 
+    def without(self, quiet: Sequence[Quiet]) -> Fit:
+        """The same, with what quiet times keep back left out."""
+        verdicts = [replace(verdict, told=_outside(verdict.told, quiet)) for verdict in self._verdicts]
+        return Fit(verdicts, self._settings, self._budget) if quiet else self
+
+    def quiet(self, weeks: Sequence[tuple[float, float]]) -> list[Quiet]:
+        """Times of day at which most of a cause's pages in vain come, from these weeks alone; none where the budget is
+        kept without."""
+        present = dict.fromkeys(self._settings.causes, 0)
+        if self._pages(present, set(), weeks) <= self._most(weeks):
+            return []
+        real = [told for cause in present for told in self._real(cause, 0, weeks)]
+        found: list[Quiet] = []
+        for cause in present:
+            vain = [told for told in self._paged(cause, 0, weeks) if not self._is_real(told)]
+            for target in sorted({told.target for told in vain}):
+                habit = _habit([told for told in vain if told.target == target])
+                if habit and habit not in found and not any(told in habit for told in real):
+                    found.append(habit)
+        return found
+
+    def kept_back(self, quiet: Quiet) -> int:
+        """Pages of the whole history that nobody would have been told of."""
+        paged = [told for cause in self._settings.causes for told in self._paged(cause, 0, self.weeks)]
+        return sum(quiet.keeps(told) for told in paged)
+
+    def _most(self, weeks: Sequence[tuple[float, float]]) -> float:
+        return self._budget * max(1.0, sum(end - start for start, end in weeks) / WEEK)
+
     def fitted(self, weeks: Sequence[tuple[float, float]]) -> tuple[dict[str, int], set[str]]:
         """A step for each cause, and the causes that should wake nobody, from these weeks alone."""
         steps, silent = dict.fromkeys(self._settings.causes, 0), set[str]()
-        most = self._budget * max(1.0, sum(end - start for start, end in weeks) / WEEK)
-        while self._pages(steps, silent, weeks) > most:
+        while self._pages(steps, silent, weeks) > self._most(weeks):
             better = [(self._gain(cause, steps, weeks), cause) for cause in steps if steps[cause] + 1 < STEPS]
             gain, cause = max(better, default=(0.0, ""))
             if gain > 0:
@@ -216,11 +292,12 @@ class Fit:
         """Of each week but the first: what is told now, and what a fit to the weeks before it would have told."""
         before, after, span = [], [], 0.0
         for number, week in enumerate(self.weeks[1:], 1):
-            steps, silent = self.fitted(self.weeks[:number])
+            held = self.without(self.quiet(self.weeks[:number]))
+            steps, silent = held.fitted(self.weeks[:number])
             span += week[1] - week[0]
             before += [told for told in self._verdicts[0].told if _within(told, [week])]
             after += [
-                told for cause, step in steps.items() if cause not in silent for told in self._of(cause, step, [week])
+                told for cause, step in steps.items() if cause not in silent for told in held._of(cause, step, [week])
             ]
         never = self._settings.never_page
         return self.scored(before, never, span), self.scored(after, never, span)
@@ -282,6 +359,35 @@ class Fit:
         return _is_real(told, self._verdicts[0].labels)
 
 
+def _lasted(told: Told) -> Seconds:
+    return math.inf if told.resolved is None else told.resolved - told.opened
+
+
+def _outside(told: Iterable[Told], quiet: Sequence[Quiet]) -> list[Told]:
+    return [each for each in told if not any(one.keeps(each) for one in quiet)]
+
+
+def _habit(vain: Sequence[Told]) -> Quiet | None:
+    """The time of day that keeps back most of one target's pages: at least half of them, on several days."""
+    best, most = None, 0
+    for first in vain:
+        start = (first.opened - _GRID / 2) // _GRID * _GRID % _DAY
+        ends = [end for each in vain if (end := _late_end(each, start)) is not None]
+        if not ends:
+            continue
+        found = Quiet(first.target, start, -(-(max(ends) + _GRID / 2) // _GRID) * _GRID)
+        kept = [each for each in vain if found.keeps(each)]
+        if len(kept) > most and len({each.opened // _DAY for each in kept}) >= _LEAST_DAYS:
+            best, most = found, len(kept)
+    return best if 2 * most >= len(vain) else None
+
+
+def _late_end(told: Told, start: Seconds) -> Seconds | None:
+    """When it ended after a time of day, if it began soon after it and was over before long."""
+    late = (told.opened - start) % _DAY
+    return late + _lasted(told) if late < _HABIT and late + _lasted(told) <= _LONGEST - _GRID else None
+
+
 def _is_real(told: Told, labels: Sequence[Label] | None) -> bool:
     return told.label is not None if labels is not None else told.wall is not None
 
@@ -317,6 +423,16 @@ def _changes(settings: PipelineSettings, steps: Mapping[str, int], silent: set[s
         )
         after_names = [*settings.never_page, *sorted(silent)]
         yield Change(("never_page",), list(settings.never_page), after_names, why)
+
+
+def _windows(settings: PipelineSettings, quiet: Sequence[Quiet], fit: Fit) -> Iterator[Change]:
+    if quiet:
+        why = "; ".join(
+            f"{fit.kept_back(each)} pages of {each.target} at this time of day came to nothing and were over by its end"
+            for each in quiet
+        )
+        windows = [*settings.maintenance, *(each.window() for each in quiet)]
+        yield Change(("maintenance",), None, windows, f"told only if it lasts longer: {why}")
 
 
 def _objectives(tape: Path, settings: PipelineSettings) -> Iterator[Change]:

@@ -19,10 +19,11 @@ from sentinel.pipeline import PipelineSettings
 from sentinel.pipeline.diagnosis.backlog import Backlog
 from sentinel.pipeline.diagnosis.exhaustion import Exhaustion
 from sentinel.pipeline.diagnosis.leak import Leak
+from sentinel.pipeline.settings import MaintenanceWindow
 from sentinel.replay.judge import WEEK, Label, Told, Verdict
 from sentinel.replay.loop import History, Seen, with_clock
 from sentinel.replay.patch import as_patch, as_summary
-from sentinel.replay.tune import LADDERS, STEPS, WARM_UP, Change, Fit, Outcome, Proposal, propose, stricter
+from sentinel.replay.tune import LADDERS, STEPS, WARM_UP, Change, Fit, Outcome, Proposal, Quiet, propose, stricter
 from sentinel.tape import Begin, write_file
 from tests.replay.builders import NOW, polls, settings
 
@@ -105,6 +106,62 @@ def test_every_ladder_only_goes_up() -> None:
             if hasattr(default, setting):
                 values = [getattr(stricter(default, step), setting) for step in range(STEPS)]
                 assert values == sorted(set(values)), (name, setting)
+
+
+def nightly(minutes: float = 40.0, weeks: int = 4) -> list[Told]:
+    """A page each second night, at an hour that differs by half an hour, and over soon."""
+    found = [told("backlog", week, 24.0 * day + 2.1 + day / 10) for week in range(weeks) for day in (0, 2, 4, 6)]
+    return [replace(each, resolved=each.opened + 60 * minutes) for each in found]
+
+
+def test_pages_in_vain_at_the_same_time_of_each_day_make_a_quiet_time_and_no_threshold() -> None:
+    fit = Fit([verdict(*nightly())] * STEPS, causes(backlog=Backlog()), 1.0)
+    (quiet,) = fit.quiet(fit.weeks)
+    assert (quiet.target, fit.kept_back(quiet)) == ("a", 16)
+    midnight = BEGIN % DAY
+    assert (quiet.start - midnight) % DAY <= 2.1 * HOURS
+    assert quiet.start % 1800 == quiet.lasts % 1800 == 0.0
+    assert quiet.lasts <= 2.5 * HOURS
+    assert fit.without([quiet]).fitted(fit.weeks) == ({"backlog": 0}, set())
+    before, after = fit.nested()
+    assert (before.pages, after.pages) == (12, 0)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [replace(each, resolved=None) for each in nightly()],
+        nightly(minutes=300.0),
+        [*nightly(weeks=1)[:2], *nightly(weeks=2)[4:6]][:2] * 4,
+        [*nightly(), replace(told("leak", 1, 2.5, lead=7200.0), cause="leak")],
+        [
+            *nightly(),
+            *(replace(told("backlog", week, hour), resolved=BEGIN) for week in range(4) for hour in range(5, 21)),
+        ],
+        nightly()[:4],
+    ],
+    ids=[
+        "it stays",
+        "it lasts for hours",
+        "on two days only",
+        "something real opens then",
+        "most come at other times",
+        "the budget is kept",
+    ],
+)
+def test_no_quiet_time_is_proposed(found: list[Told]) -> None:
+    fit = Fit([verdict(*found)] * STEPS, causes(backlog=Backlog(), leak=Leak()), 1.0)
+    assert fit.quiet(fit.weeks) == []
+
+
+def test_a_quiet_time_is_a_maintenance_window_beside_those_that_are_there(tmp_path: Path) -> None:
+    there = MaintenanceWindow("backup", "0 4 * * 0", 3600.0, ("b",), timezone="Europe/Berlin")
+    windows = [there, Quiet("a", 7200.0, 5400.0).window()]
+    patch = as_patch(replace(PROPOSAL, changes=[Change(("maintenance",), None, windows, "r")]))
+    file = tmp_path / "c.yaml"
+    file.write_text("targets: [{url: redis://a, name: a}, {url: redis://b, name: b}]\n" + patch)
+    assert load(file).pipeline.maintenance == tuple(windows)
+    assert windows[1] == MaintenanceWindow("quiet a 02:00", "0 2 * * *", 5400.0, ("a",))
 
 
 PROPOSAL = Proposal(
