@@ -5,6 +5,7 @@ Knows the scale by an Ewma of what was learnt. Knows nothing of rhythm.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from detectors.base import LARGEST, Seconds
@@ -62,23 +63,17 @@ class Cusum:
         distance = self._scale.distance(x)
         if distance is None:
             return None
-        return max(self._sums(distance)) / self.limit
+        above, below = _sums(self._above, self._below, distance, self.slack)
+        return (above if above > below else below) / self.limit
 
     def learn(self, t: float, x: float) -> None:
         distance = self._scale.distance(x)
         if distance is not None:
-            self._above, self._below = self._sums(distance)
-            if max(self._above, self._below) >= self.limit:
+            self._above, self._below = above, below = _sums(self._above, self._below, distance, self.slack)
+            if above >= self.limit or below >= self.limit:
                 self._above = self._below = 0.0
                 self._scale = Ewma(half_life=self.half_life, warm_up=self.warm_up)
         self._scale.learn(t, x)
-
-    def _sums(self, distance: float) -> tuple[float, float]:
-        step = max(-_CLIP, min(_CLIP, distance))
-        return (
-            max(0.0, self._above + step - self.slack),
-            max(0.0, self._below - step - self.slack),
-        )
 
 
 @dataclass(slots=True)
@@ -127,25 +122,34 @@ class PageHinkley:
     def score(self, t: float, x: float) -> float | None:
         if self._count < self.warm_up or not -LARGEST < x < LARGEST:
             return None
-        return max(self._distances(x)) / self.limit
+        rise, fall = _sums(self._rise, self._fall, self._distance(x), self.slack)
+        return (rise if rise > fall else fall) / self.limit
 
     def learn(self, t: float, x: float) -> None:
         if not -LARGEST < x < LARGEST:
             return
         if self._count >= self.warm_up:
-            self._rise, self._fall = self._distances(x)
-            if max(self._rise, self._fall) >= self.limit:
+            self._rise, self._fall = rise, fall = _sums(self._rise, self._fall, self._distance(x), self.slack)
+            if rise >= self.limit or fall >= self.limit:
                 self._count, self._mean, self._squares, self._rise, self._fall = 0, 0.0, 0.0, 0.0, 0.0
-        self._count += 1
+        self._count = count = self._count + 1
         difference = x - self._mean
-        self._mean += difference / self._count
-        self._squares += difference * (x - self._mean)
+        self._mean = mean = self._mean + difference / count
+        self._squares += difference * (x - mean)
 
-    def _distances(self, x: float) -> tuple[float, float]:
-        """How far the sums stand from their extreme: one that restarts at 0 is its distance from its lowest."""
-        deviation = max((self._squares / self._count) ** 0.5, 1e-9 * abs(self._mean) + 1e-12)
-        step = max(-_CLIP, min(_CLIP, (x - self._mean) / deviation))
-        return max(0.0, self._rise + step - self.slack), max(0.0, self._fall - step - self.slack)
+    def _distance(self, x: float) -> float:
+        """How far a value stands above the mean, in deviations."""
+        mean, deviation = self._mean, math.sqrt(self._squares / self._count)
+        least = 1e-9 * abs(mean) + 1e-12
+        return (x - mean) / (deviation if deviation > least else least)
+
+
+def _sums(above: float, below: float, distance: float, slack: float) -> tuple[float, float]:
+    """Both sums after one more value. One that restarts at 0 is its distance from its lowest point."""
+    step = _CLIP if distance > _CLIP else -_CLIP if distance < -_CLIP else distance
+    above = above + step - slack
+    below = below - step - slack
+    return (above if above > 0.0 else 0.0, below if below > 0.0 else 0.0)
 
 
 def _require_positive(**settings: float) -> None:

@@ -58,6 +58,8 @@ class Holt:
     _errors: Ewma = field(init=False, repr=False)
     _time: float = field(default=0.0, init=False, repr=False)
     _interval: float = field(default=0.0, init=False, repr=False)
+    _weight: float = field(default=0.0, init=False, repr=False)
+    _turn: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("half_life", "trend_half_life"):
@@ -72,7 +74,8 @@ class Holt:
         ahead = t - self._time
         if not ahead > 0.0:
             ahead = self._interval
-        return self.level + self.slope * min(ahead, self.trend_half_life)
+        longest = self.trend_half_life
+        return self.level + self.slope * (ahead if ahead < longest else longest)
 
     def score(self, t: float, x: float) -> float | None:
         if self.count < self.warm_up or not (-LARGEST < x < LARGEST and -LARGEST < t < LARGEST):
@@ -89,24 +92,34 @@ class Holt:
     def learn(self, t: float, x: float) -> None:
         if not (-LARGEST < x < LARGEST and -LARGEST < t < LARGEST):
             return
-        self.count += 1
-        if self.count == 1:
+        self.count = count = self.count + 1
+        if count == 1:
             self.level, self._time = x, t
             return
         expected = self.expected(t)
-        if t > self._time:
-            self._interval = t - self._time
+        interval = t - self._time
         self._time = t
-        error = x - expected
-        weight = max(1.0 - 0.5 ** (self._interval / self.half_life), 1.0 / self.count)
-        self.level = expected + weight * error
+        if interval != self._interval and interval > 0.0:
+            self._interval = interval
+            self._weight = 1.0 - 0.5 ** (interval / self.half_life)
+            self._turn = 1.0 - 0.5 ** (interval / self.trend_half_life)
+        error, weight, turn, least = x - expected, self._weight, self._turn, 1.0 / count
+        if weight < least:
+            weight = least
+        if turn < least:
+            turn = least
+        self.level = _bounded(expected + weight * error)
         if self._interval > 0.0:
-            turn = max(1.0 - 0.5 ** (self._interval / self.trend_half_life), 1.0 / self.count)
-            # bounded, so that a giant seen twice within a blink leaves no slope that overflows
-            self.slope = max(-LARGEST, min(LARGEST, self.slope + weight * turn * error / self._interval))
-        self.level = max(-LARGEST, min(LARGEST, self.level))
-        if self.count > 2:
+            self.slope = _bounded(self.slope + weight * turn * error / self._interval)
+        if count > 2:
             self._errors.learn(t, error)
+
+
+def _bounded(number: float) -> float:
+    """Within what may be learnt, so that a giant seen twice within a blink leaves no slope that overflows."""
+    if -LARGEST < number < LARGEST:
+        return number
+    return max(-LARGEST, min(LARGEST, number))
 
 
 @dataclass(slots=True)

@@ -53,41 +53,52 @@ class P2:
 
     def learn(self, x: float) -> None:
         """Take in a finite value."""
-        self.count += 1
-        if self.count <= 5:
+        self.count = count = self.count + 1
+        if count <= 5:
             self._heights = sorted([*self._heights, x])
             return
-        places = self._places
-        for marker in range(self._cell(x) + 1, 5):
-            places[marker] += 1
-        for marker, share in ((1, 0.5 * self.share), (2, self.share), (3, 0.5 + 0.5 * self.share)):
-            off = 1.0 + (self.count - 1) * share - places[marker]
-            if off >= 1.0 and places[marker + 1] - places[marker] > 1:
-                self._move(marker, 1)
-            elif off <= -1.0 and places[marker - 1] - places[marker] < -1:
-                self._move(marker, -1)
-
-    def _cell(self, x: float) -> int:
-        """Which of the four cells the value falls in; the outer markers move to hold it."""
-        heights = self._heights
-        if x < heights[0]:
-            heights[0] = x
-            return 0
-        if x >= heights[4]:
-            heights[4] = x
-            return 3
-        return 0 if x < heights[1] else 1 if x < heights[2] else 2 if x < heights[3] else 3
-
-    def _move(self, i: int, side: int) -> None:
-        """One place towards `side`: along the parabola through three markers, or the line where that would cross."""
         q, n = self._heights, self._places
-        up, down = (q[i + 1] - q[i]) / (n[i + 1] - n[i]), (q[i] - q[i - 1]) / (n[i] - n[i - 1])
-        wide = n[i + 1] - n[i - 1]
-        height = q[i] + side / wide * ((n[i] - n[i - 1] + side) * up + (n[i + 1] - n[i] - side) * down)
-        if not q[i - 1] < height < q[i + 1]:
-            height = q[i] + side * (q[i + side] - q[i]) / (n[i + side] - n[i])
-        q[i] = height
-        n[i] += side
+        # markers above the value move up by one; the outer ones move out to hold it
+        n[4] = count
+        if x < q[1]:
+            if x < q[0]:
+                q[0] = x
+            n[1] += 1
+            n[2] += 1
+            n[3] += 1
+        elif x < q[2]:
+            n[2] += 1
+            n[3] += 1
+        elif x < q[3]:
+            n[3] += 1
+        elif x >= q[4]:
+            q[4] = x
+        steps, share = count - 1, self.share
+        off = 1.0 + steps * (0.5 * share) - n[1]
+        if off >= 1.0 or off <= -1.0:
+            self._move(1, off)
+        off = 1.0 + steps * share - n[2]
+        if off >= 1.0 or off <= -1.0:
+            self._move(2, off)
+        off = 1.0 + steps * (0.5 + 0.5 * share) - n[3]
+        if off >= 1.0 or off <= -1.0:
+            self._move(3, off)
+
+    def _move(self, i: int, off: float) -> None:
+        """One place towards where the marker belongs, if there is room: along the parabola through three markers, or
+        the line where that would cross a neighbour."""
+        q, n = self._heights, self._places
+        here, before, after, height = n[i], n[i - 1], n[i + 1], q[i]
+        side = 1 if off > 0.0 else -1
+        if (after - here if side > 0 else here - before) <= 1:
+            return
+        low, high = q[i - 1], q[i + 1]
+        up, down = (high - height) / (after - here), (height - low) / (here - before)
+        moved = height + side / (after - before) * ((here - before + side) * up + (after - here - side) * down)
+        if not low < moved < high:
+            moved = height + side * (q[i + side] - height) / (n[i + side] - here)
+        q[i] = moved
+        n[i] = here + side
 
 
 @dataclass(slots=True)
@@ -133,8 +144,10 @@ class Quantiles:
         low, middle, high = self._old
         if low.count < self.warm_up or not -LARGEST < x < LARGEST:
             return None
-        side = high.value - middle.value if x >= middle.value else middle.value - low.value
-        return abs(x - middle.value) / max(side, 1e-9 * abs(middle.value) + 1e-12)
+        median = middle.value
+        side = high.value - median if x >= median else median - low.value
+        least = 1e-9 * abs(median) + 1e-12
+        return abs(x - median) / (side if side > least else least)
 
     def explain(self, t: float, x: float, threshold: float = 3.0) -> Explanation | None:
         """What was expected: the median, within `threshold` times the quantiles' distances."""
@@ -149,11 +162,15 @@ class Quantiles:
             return
         if self._old[0].count >= 2 * self.window:
             self._old, self._young = self._young, self._fresh()
-        for marker in self._old:
-            marker.learn(x)
-        if self._old[0].count > self.window:
-            for marker in self._young:
-                marker.learn(x)
+        low, middle, high = self._old
+        low.learn(x)
+        middle.learn(x)
+        high.learn(x)
+        if low.count > self.window:
+            low, middle, high = self._young
+            low.learn(x)
+            middle.learn(x)
+            high.learn(x)
 
     def _fresh(self) -> tuple[P2, P2, P2]:
         return P2(self.share), P2(0.5), P2(1.0 - self.share)

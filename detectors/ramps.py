@@ -16,7 +16,7 @@ __all__ = ["SlopeGlr"]
 
 _CLIP: Final = 4.0
 """A value further out counts as this many deviations: one spike alone must not look like a ramp."""
-_KEEP: Final = 2.0
+_KEEP: Final = 2
 """Two moments whose neighbours' ages differ by less than this factor are one too many."""
 
 
@@ -59,8 +59,14 @@ class SlopeGlr:
     half_life: Seconds = 86400.0
     warm_up: int = 60
     _scale: Ewma = field(init=False, repr=False)
-    _sums: list[tuple[int, float]] = field(default_factory=list, init=False, repr=False)
-    """For each moment that is kept, the oldest first: values since then, and the sum of (i - k) * z(i)."""
+    _count: int = field(default=0, init=False, repr=False)
+    """Values since all started over."""
+    _moments: list[int] = field(default_factory=list, init=False, repr=False)
+    """The moments k that are kept, the oldest first, by the count of values before them."""
+    _sums: list[float] = field(default_factory=list, init=False, repr=False)
+    """For each of them the sum of (i - k) * z(i)."""
+    _most: float = field(default=0.0, init=False, repr=False)
+    """What no ratio exceeds: one value adds at most |z| to any, so that they need not be computed each time."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.limit < LARGEST:
@@ -73,35 +79,48 @@ class SlopeGlr:
         distance = self._scale.distance(x)
         if distance is None:
             return None
-        z = max(-_CLIP, min(_CLIP, distance))
-        return _largest([(n + 1, total + (n + 1) * z) for n, total in self._sums]) / self.limit
+        z = _CLIP if distance > _CLIP else -_CLIP if distance < -_CLIP else distance
+        return _largest(self._count + 1, self._moments, self._sums, z) / self.limit
 
     def learn(self, t: float, x: float) -> None:
         distance = self._scale.distance(x)
         if distance is not None:
-            self._add(max(-_CLIP, min(_CLIP, distance)))
-            if _largest(self._sums) >= self.limit:
-                self._sums = []
+            self._add(_CLIP if distance > _CLIP else -_CLIP if distance < -_CLIP else distance)
+            if self._most >= self.limit and self._alarms():
+                self._count, self._moments, self._sums, self._most = 0, [], [], 0.0
                 self._scale = Ewma(half_life=self.half_life, warm_up=self.warm_up)
         self._scale.learn(t, x)
 
+    def _alarms(self) -> bool:
+        """Whether what has been learnt is a ramp."""
+        self._most = _largest(self._count, self._moments, self._sums, 0.0, least=1)
+        return self._most >= self.limit and _largest(self._count, self._moments, self._sums, 0.0) >= self.limit
+
     def _add(self, z: float) -> None:
         """Take one more value into the sums, and one moment too many out of them."""
-        sums = [(n + 1, total + (n + 1) * z) for n, total in self._sums if n < self.longest]
-        sums.append((1, z))
+        moments, sums = self._moments, self._sums
+        if moments and self._count - moments[0] >= self.longest:
+            del moments[0], sums[0]
+        moments.append(self._count)
+        sums.append(0.0)
+        self._count = count = self._count + 1
+        self._sums = sums = [total + (count - k) * z for k, total in zip(moments, sums, strict=True)]
+        self._most += abs(z)
         for i in range(len(sums) - 8, 0, -1):
-            if sums[i - 1][0] < _KEEP * sums[i + 1][0]:
-                del sums[i]
+            if count + moments[i - 1] > _KEEP * moments[i + 1]:
+                del moments[i], sums[i]
                 break
-        self._sums = sums
 
 
-def _largest(sums: list[tuple[int, float]]) -> float:
-    """The largest ratio of a moment with at least four values since."""
+def _largest(count: int, moments: list[int], sums: list[float], z: float, least: int = 4) -> float:
+    """The largest ratio of a moment with at least so many values since, were `z` added for the newest."""
     best = 0.0
-    for n, total in sums:
-        if n >= 4:
-            ratio = total * total / (n * (n + 1) * (2 * n + 1))
-            if ratio > best:
-                best = ratio
+    for k, total in zip(moments, sums, strict=True):
+        n = count - k
+        if n < least:
+            break
+        total += n * z
+        ratio = total * total / (n * (n + 1) * (2 * n + 1))
+        if ratio > best:
+            best = ratio
     return math.sqrt(6.0 * best)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from detectors import Cusum, PageHinkley
+from detectors import Cusum, PageHinkley, changepoint
 
 D = TypeVar("D", Cusum, PageHinkley)
 
@@ -44,7 +44,9 @@ def run_length(cusum: Cusum, noise: random.Random, shift: float) -> int:
         score = cusum.score(float(n), x := noise.gauss(shift, 1.0))
         if score is not None and score >= 1.0:
             return n
-        cusum._above, cusum._below = cusum._sums(cusum._scale.distance(x) or 0.0)
+        cusum._above, cusum._below = changepoint._sums(
+            cusum._above, cusum._below, cusum._scale.distance(x) or 0.0, cusum.slack
+        )
     return 5000
 
 
