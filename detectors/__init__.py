@@ -87,6 +87,7 @@ BY_NAME: Final[Mapping[str, type[Detector]]] = MappingProxyType(
         "arrivals": PhiAccrual,
         "river": River,
         "default": Default,
+        "ensemble": Ensemble,
     }
 )
 """Every detector by the `kind` that picks it in YAML. A new detector is one file and one line here."""

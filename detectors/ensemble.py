@@ -5,6 +5,7 @@ Knows calibrated scores. Knows nothing of how they come about.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from detectors.base import Detector, Explains, Explanation, Seconds
@@ -22,7 +23,7 @@ class Ensemble:
     `agree`-th highest of them is calibrated once more. Members in warm-up are left out.
 
     Args:
-        members: The detectors, fresh, at least one.
+        members: The detectors, fresh, at least one; they are copied, so that the same may be given to many series.
         false_alarms: Seconds between two alarms while nothing happens, above 0.
         agree: Members that must reach the score, from 1 to their number; 2 of 3 is the median.
 
@@ -47,7 +48,7 @@ class Ensemble:
     def __post_init__(self) -> None:
         if not 1 <= self.agree <= len(self.members):
             raise ValueError(f"agree must be from 1 to the number of members ({len(self.members)}), got {self.agree}")
-        voters = tuple(Calibrated(member, self.false_alarms) for member in self.members)
+        voters = tuple(Calibrated(deepcopy(member), self.false_alarms) for member in self.members)
         self._vote = Calibrated(_Vote(voters, self.agree), self.false_alarms)
 
     def score(self, t: float, x: float) -> float | None:

@@ -142,5 +142,6 @@ def shape() -> TypeAdapter[File]:
         Queue: Family(QUEUES),
         Heartbeat: Family(HEARTBEATS),
         Callable[[], Detector]: Family(detectors.BY_NAME, finish=factory),
+        Detector: Family({kind: one for kind, one in detectors.BY_NAME.items() if one is not detectors.Ensemble}),
     }
     return TypeAdapter(Shapes(families).of(File))

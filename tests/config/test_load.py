@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import Default, Ewma
+from detectors import Default, Ewma, Robust
 from sentinel.config import ConfigError, Overrides, Settings, load, summary
 from sentinel.model import Secret, Severity
 from sentinel.notifiers import BY_NAME as NOTIFIERS
@@ -498,6 +498,35 @@ def test_a_rule_may_state_how_often_it_is_wrong(desk: Desk, said: str, seconds: 
 def test_a_rule_with_a_budget_takes_no_threshold(desk: Desk) -> None:
     with pytest.raises(ConfigError, match=r"threshold: must be left out where false_alarms is given, got 3"):
         budgeted(desk, "{name: mine, metric: m, detector: {kind: ewma}, false_alarms: 1/week, threshold: 3}")
+
+
+def ensemble(desk: Desk, members: str) -> Rule:
+    return budgeted(desk, f"{{name: mine, metric: m, detector: {{kind: ensemble, members: {members}, agree: 2}}}}")
+
+
+def test_an_ensemble_names_its_members_and_shares_none_between_series(desk: Desk) -> None:
+    make = ensemble(desk, "[{kind: ewma, half_life: 10m}, {kind: robust}]").detector
+    one, other = make(), pickle.loads(pickle.dumps(make))()
+    for minute in range(400):
+        one.learn(60.0 * minute, minute % 7)
+    assert repr(one.members) == repr((Ewma(half_life=600.0), Robust()))
+    assert one.score(24000.0, 99.0) > 0.5
+    assert other.score(24000.0, 99.0) is None
+    assert make().score(24000.0, 99.0) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ("[{kind: ewmaa}, {kind: robust}]", r"members\[0\]\.kind: .*ewma"),
+        ("[{kind: ewma}, {kind: ensemble, members: [{kind: ewma}]}]", r"members\[1\]\.kind: .*"),
+        ("[{kind: ewma, half_life: 0s}, {kind: robust}]", r"members\[0\]\.half_life: must be above 0"),
+        ("[{kind: ewma}]", r"agree: must be from 1 to the number of members \(1\), got 2"),
+    ],
+)
+def test_what_is_wrong_with_a_member_is_told_at_its_place(desk: Desk, members: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ensemble(desk, members)
 
 
 def test_the_summary_says_what_budgets_cost_a_fleet(desk: Desk) -> None:

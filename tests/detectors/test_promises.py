@@ -16,6 +16,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "band": {"low": 80.0, "high": 120.0},
     "trend": {"level": 200.0},
     "river": {"model": "anomaly.GaussianScorer"},
+    "ensemble": {"members": (BY_NAME["ewma"](), BY_NAME["robust"](), BY_NAME["slope"]())},
 }
 
 GAUSSIAN = {"model": "anomaly.GaussianScorer"}
