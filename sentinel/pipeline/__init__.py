@@ -46,7 +46,7 @@ __all__ = [
     "default_rules",
 ]
 
-SNAPSHOT_VERSION = "7"
+SNAPSHOT_VERSION = "8"
 """Changes with the shape of what `snapshot` holds; another version is not read."""
 
 
