@@ -204,21 +204,48 @@ def make_directory(directory: Path) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
 
 
+class Replacement:
+    """A file's new content, written in parts beside it; after a crash there is the old or the new, whole. Mode 0600.
+
+    All of it may raise OSError, and may be called from another thread than the one before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        make_directory(path.parent)
+        self._path, self._new = path, path.with_name(path.name + ".new")
+        descriptor = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(descriptor, "wb")
+
+    def write(self, part: bytes) -> None:
+        """Go on with the new content."""
+        self._file.write(part)
+
+    def finish(self) -> None:
+        """Put it in the place of the old."""
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        os.rename(self._new, self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def abandon(self) -> None:
+        """Leave the old as it is. What lies half-written is overwritten the next time."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
 def replace(path: Path, whole: bytes) -> None:
-    """Replace a file's content; after a crash there is the old or the new, whole. Mode 0600."""
-    make_directory(path.parent)
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(whole)
-        file.flush()
-        os.fsync(descriptor)
-    os.rename(new, path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    """Replace a file's content at once."""
+    new = Replacement(path)
     try:
-        os.fsync(directory)
+        new.write(whole)
+        new.finish()
     finally:
-        os.close(directory)
+        new.abandon()
 
 
 def read_ours(path: Path) -> bytes:

@@ -22,6 +22,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -41,7 +42,8 @@ _RETRY_DISK_AFTER = 5.0
 _DAY = 86400.0
 _APPLICATION_ID = 0x534E544C
 _VERSION = 3
-_SNAPSHOT = 1
+_SNAPSHOT = 2
+_DIGEST = hashlib.sha256().digest_size
 
 _SCHEMA = """
 CREATE TABLE incidents(
@@ -384,17 +386,29 @@ class Store:
 
     # Snapshots: a file of their own, since they are large, replaced whole, and worth less than an incident
 
-    async def save_snapshot(self, data: bytes, now: float) -> None:
+    async def save_snapshot(self, parts: Iterable[bytes], now: float) -> None:
         """Replace the snapshot; after a crash there is the old one or the new one, whole.
+
+        Args:
+            parts: What it holds. Each is asked for when the one before is written, so that it is never in memory as
+                a whole, and the loop goes on in between.
+            now: When.
 
         Raises:
             StoreError: the disk did not take it.
         """
-        head = {"format": _SNAPSHOT, "saved": now, "sha256": hashlib.sha256(data).hexdigest()}
-        whole = json.dumps(head).encode() + b"\n" + data
-        path = self._snapshot_path()
+        path, digest = self._snapshot_path(), hashlib.sha256()
         try:
-            await self._run(lambda: statefile.replace(path, whole))
+            new = await self._run(lambda: statefile.Replacement(path))
+            try:
+                await self._run(partial(new.write, json.dumps({"format": _SNAPSHOT, "saved": now}).encode() + b"\n"))
+                for part in parts:
+                    digest.update(part)
+                    await self._run(partial(new.write, part))
+                await self._run(partial(new.write, digest.digest()))
+                await self._run(new.finish)
+            finally:
+                await self._run(new.abandon)
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot save detector state: {error.strerror}; {statefile.remedy(error)}"
@@ -670,14 +684,14 @@ def _recover(connection: sqlite3.Connection) -> _Left:
 
 
 def _opened(path: Path, whole: bytes) -> Snapshot:
-    head, _, data = whole.partition(b"\n")
+    head, _, rest = whole.partition(b"\n")
+    data, digest = rest[:-_DIGEST], rest[-_DIGEST:]
     try:
-        known: Mapping[str, object] = json.loads(head)
-        found, digest = known["format"], known["sha256"]
+        found = json.loads(head)["format"]
     except (ValueError, KeyError, TypeError):
         return Snapshot(None, f"{path}: is not a snapshot: detectors start cold")
     if found != _SNAPSHOT:
         return Snapshot(None, f"{path}: is of format {found}, this is {_SNAPSHOT}: detectors start cold")
-    if digest != hashlib.sha256(data).hexdigest():
+    if digest != hashlib.sha256(data).digest():
         return Snapshot(None, f"{path}: is damaged: detectors start cold")
     return Snapshot(data)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 from sentinel.model import Incident, Notification, Poll, Recording, Sample, Severity, Told
 from sentinel.pipeline.actions import Action, ActionError
@@ -48,6 +50,8 @@ __all__ = [
 
 SNAPSHOT_VERSION = "8"
 """Changes with the shape of what `snapshot` holds; another version is not read."""
+TOGETHER = 8
+"""Targets in one part of a snapshot: ten milliseconds of work, and names that they share are there once."""
 
 
 class SnapshotError(Exception):
@@ -170,8 +174,14 @@ class Pipeline:
 
         What has changed is not part of it: the store has that.
         """
-        whole = (SNAPSHOT_VERSION, self._shape(), self._targets, self._engine.progress())
-        return pickle.dumps(whole, protocol=pickle.HIGHEST_PROTOCOL)
+        return b"".join(self.snapshot_parts())
+
+    def snapshot_parts(self) -> Iterator[bytes]:
+        """The same, some targets at a time, so that polls can be fed between the parts."""
+        yield _part((SNAPSHOT_VERSION, self._shape(), self._engine.progress()))
+        names = iter(list(self._targets))
+        while some := list(islice(names, TOGETHER)):
+            yield _part({name: self._targets[name] for name in some if name in self._targets})
 
     def forget(self, targets: Iterable[str]) -> None:
         """Drop what is known of targets that are no longer watched."""
@@ -179,14 +189,18 @@ class Pipeline:
             self._targets.pop(name, None)
 
     def _take_up(self, snapshot: bytes) -> None:
+        parts, targets = _parts(snapshot), dict[str, Target]()
         try:
-            version, shape, targets, progress = pickle.loads(snapshot)
+            version, shape, progress = next(parts)
+            for part in parts if version == SNAPSHOT_VERSION else ():
+                targets.update(part)
         except (
             pickle.UnpicklingError,
             AttributeError,
             EOFError,
             ImportError,
             IndexError,
+            StopIteration,
             TypeError,
             ValueError,
         ) as error:
@@ -196,11 +210,23 @@ class Pipeline:
         self._engine.go_on(progress)
         if shape != self._shape():
             raise SnapshotError("the snapshot is of other settings; starting cold")
-        found: dict[str, Target] = targets
-        for target in found.values():
+        for target in targets.values():
             target.taken_up()
-        self._targets.update(found)
+        self._targets.update(targets)
 
     def _shape(self) -> str:
         """What a snapshot must agree with: the rules and causes as configured."""
         return repr((self._settings.rules, sorted(self._settings.causes.items(), key=lambda item: item[0])))
+
+
+def _part(content: object) -> bytes:
+    pickled = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+    return len(pickled).to_bytes(8, "big") + pickled
+
+
+def _parts(snapshot: bytes) -> Iterator[Any]:
+    start = 0
+    while start < len(snapshot):
+        end = start + 8 + int.from_bytes(snapshot[start : start + 8], "big")
+        yield pickle.loads(snapshot[start + 8 : end])
+        start = end

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -338,7 +338,7 @@ async def test_text_that_is_not_unicode_does_not_lose_the_row(tmp_path: Path) ->
 
 async def test_directory_and_files_are_for_us_alone(store: Store) -> None:
     await store.commit([incident()], [], NOW)
-    await store.save_snapshot(b"state", NOW)
+    await store.save_snapshot([b"state"], NOW)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
     assert set(modes) == {"sentinel.db", "sentinel.db-wal", "sentinel.db-shm", "sentinel.lock", "sentinel.snapshot"}
     assert set(modes.values()) == {0o600}
@@ -478,9 +478,22 @@ async def test_memory_is_bounded_while_the_disk_fails_and_keeps_what_matters(tmp
 
 async def test_a_snapshot_comes_back_whole(store: Store) -> None:
     data = bytes(range(256)) * 100
-    await store.save_snapshot(b"older", NOW)
-    await store.save_snapshot(data, NOW)
+    await store.save_snapshot([b"older"], NOW)
+    await store.save_snapshot([data[:100], data[100:]], NOW)
     assert (await store.load_snapshot()).data == data
+
+
+async def test_a_snapshot_that_breaks_off_leaves_the_old_one(store: Store) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"half"
+        raise KeyError("a bug in what makes it")
+
+    await store.save_snapshot([b"older"], NOW)
+    with pytest.raises(KeyError):
+        await store.save_snapshot(broken(), NOW)
+    assert (await store.load_snapshot()).data == b"older"
+    await store.save_snapshot([b"newer"], NOW)
+    assert (await store.load_snapshot()).data == b"newer"
 
 
 async def test_no_snapshot_is_an_ordinary_cold_start(store: Store) -> None:
@@ -492,8 +505,8 @@ async def test_no_snapshot_is_an_ordinary_cold_start(store: Store) -> None:
     ("spoil", "why"),
     [
         (
-            lambda path: path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 2')),
-            "is of format 2, this is 1",
+            lambda path: path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 3')),
+            "is of format 3, this is 2",
         ),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged"),
         (lambda path: path.write_bytes(b"\x80\x04K\x01."), "is not a snapshot"),
@@ -502,7 +515,7 @@ async def test_no_snapshot_is_an_ordinary_cold_start(store: Store) -> None:
     ],
 )
 async def test_a_snapshot_that_does_not_fit_is_left_and_says_why(store: Store, spoil, why: str) -> None:
-    await store.save_snapshot(b"state", NOW)
+    await store.save_snapshot([b"state"], NOW)
     spoil(store.path.with_suffix(".snapshot"))
     snapshot = await store.load_snapshot()
     assert snapshot.data is None
@@ -512,7 +525,7 @@ async def test_a_snapshot_that_does_not_fit_is_left_and_says_why(store: Store, s
 async def test_a_snapshot_that_cannot_be_saved_says_what_to_do(store: Store) -> None:
     store.path.with_suffix(".snapshot").mkdir()
     with pytest.raises(StoreError, match=r"cannot save detector state: .*; check the disk"):
-        await store.save_snapshot(b"state", NOW)
+        await store.save_snapshot([b"state"], NOW)
 
 
 async def test_rows_found_late_come_before_rows_made_meanwhile(tmp_path: Path) -> None:
