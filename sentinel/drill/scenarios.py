@@ -20,7 +20,7 @@ from sentinel.clock import Clock
 from sentinel.drill.proxy import Fault, Proxy
 from sentinel.drill.victim import KEYS, LOST, TTL, Victim
 from sentinel.model import Seconds
-from sentinel.samplers.dial import Link
+from sentinel.samplers.link import Link
 
 __all__ = ["BEATS", "BY_NAME", "QUEUE", "Scenario", "Stage", "World"]
 

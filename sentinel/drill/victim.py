@@ -20,7 +20,8 @@ from redis.exceptions import RedisError
 
 from sentinel.model import Seconds
 from sentinel.samplers.base import Command, SamplerError
-from sentinel.samplers.dial import Address, Dialer, Link
+from sentinel.samplers.dial import Address, Dialer
+from sentinel.samplers.link import Link
 
 __all__ = ["KEYS", "LOST", "TTL", "Victim"]
 

@@ -18,7 +18,7 @@ __all__ = ["Client", "Command", "Reader", "Reply", "Sampler", "SamplerError", "V
 
 Command = tuple[str | bytes | int | float, ...]
 Reply = Any
-"""What redis-py gives for a RESP2 reply: bytes, int, list, None, or a ResponseError instance in its place."""
+"""What hiredis gives for a RESP2 reply: bytes, int, list, None, or a ResponseError instance in its place."""
 
 
 class SamplerError(Exception):
@@ -51,8 +51,6 @@ def refusal(error: RedisError, what: str) -> SamplerError:
     'noperm'
     """
     code, _, text = str(error).partition(" ")
-    if error.status_code:
-        code, text = error.status_code, str(error)
     if code == "ERR" and text.startswith("max number of clients"):
         return SamplerError("full", "max number of clients reached: it refuses every new connection")
     if code not in _CODES:
@@ -97,6 +95,9 @@ class Vitals:
     None: not read yet.
     """
 
+    phase: float = 0.0
+    """Part of an interval, 0 to 1, by which what is done rarely is early the second time: targets that began together
+    shall not all do it together."""
     run_id: str | None = None
     connected: float | None = None
     received: float | None = None

@@ -1,40 +1,28 @@
 """Opening a connection to a target, and saying why it could not be opened.
 
-Knows URLs, TLS, the handshake and how redis-py words its errors. Must not know how many connections are kept,
-nor what is asked on them. redis-py's low-level connection is used without its pool, retries and default
-handshake: a pool reconnects at will, and `CLIENT SETINFO` adds errors to the target's own errorstats.
+Knows URLs, TLS, the handshake and what its failures mean. Must not know how many connections are kept, nor what is
+asked on them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import functools
 import socket
 import ssl
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import exceptions
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    RedisSSLContext,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
 
 from sentinel.model import Secret
 from sentinel.samplers.base import Command, Reply, SamplerError, refusal
+from sentinel.samplers.link import Link
 
-__all__ = ["Address", "Dialer", "Link", "Tls", "failure", "parse_url"]
+__all__ = ["Address", "Dialer", "Tls", "failure", "parse_url"]
 
 _SHAPE = "redis://, rediss:// (TLS) or unix://, such as redis://[user[:password]@]host[:port][/db]"
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True, "unix": False}
-_USER_TIMEOUT = 30_000
-"""Milliseconds after which unanswered data ends a connection; else a lost host is noticed after 15 minutes."""
 
 
 @dataclass(frozen=True)
@@ -112,77 +100,6 @@ def _database(text: str) -> int:
     return int(text or 0)
 
 
-class Link:
-    """One open connection: commands go out as one write, replies come back in order.
-
-    `owed` counts replies that were asked for and not read yet, whatever interrupted the reading. They must be
-    read and thrown away before another command's reply can be.
-    """
-
-    def __init__(self, connection: AbstractConnection) -> None:
-        self._connection = connection
-        self.owed = 0
-        self.owed_since: float | None = None
-        self.db = 0
-        self.id: int | None = None
-
-    async def exchange(self, commands: tuple[Command, ...]) -> list[Reply]:
-        """Replies in order, error replies in their place; replies owed from before are thrown away.
-
-        Raises:
-            RedisError or OSError: the connection failed; it is of no more use.
-        """
-        while self.owed:
-            await self._read()
-        self.owed_since = None
-        self.owed = len(commands)
-        await self._connection.send_packed_command(_packed(commands), check_health=False)
-        return [await self._read() for _ in commands]
-
-    async def pushed(self, within: float) -> Reply:
-        """What a subscribed connection was sent unasked; None if nothing comes within so many seconds.
-
-        Raises:
-            RedisError or OSError: the connection failed.
-        """
-        try:
-            async with asyncio.timeout(within):
-                return await self._connection.read_response(disconnect_on_error=False)
-        except TimeoutError:
-            return None
-
-    async def close(self) -> None:
-        """Close without waiting for the other side."""
-        with contextlib.suppress(OSError, exceptions.RedisError):
-            await self._connection.disconnect(nowait=True)
-
-    async def _read(self) -> Reply:
-        try:
-            reply = await self._connection.read_response(disconnect_on_error=False)
-        except exceptions.RedisError as error:
-            if _ends_connection(error):
-                raise
-            reply = error
-        self.owed -= 1
-        return reply
-
-
-def _packed(commands: tuple[Command, ...]) -> bytes:
-    return b"".join(map(_packed_command, commands))
-
-
-@functools.lru_cache(maxsize=16_384)
-def _packed_command(command: Command) -> bytes:
-    """The wire form, kept: most polls ask the same again, and redis-py's packing costs a tenth of a poll."""
-    words = [word if isinstance(word, bytes) else str(word).encode() for word in command]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
-def _ends_connection(error: exceptions.RedisError) -> bool:
-    answered = error.status_code is not None or isinstance(error, exceptions.ResponseError)
-    return not answered or str(error).startswith("max number of clients")
-
-
 class Dialer:
     """Opens connections to one target; all of them share one TLS context.
 
@@ -194,7 +111,7 @@ class Dialer:
     def __init__(self, address: Address, tls: Tls | None = None) -> None:
         self.address = address
         self._tls = tls or Tls()
-        self._context: RedisSSLContext | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def open(self, name: str, *extra: Command) -> tuple[Link, list[Reply]]:
         """A connection that is logged in, named where that is allowed, and on the address's db.
@@ -204,63 +121,64 @@ class Dialer:
         Raises:
             SamplerError: it could not be opened; the text says what to do.
         """
-        connection = self._connection()
-        link = Link(connection)
-        first: list[Command] = [("CLIENT", "SETNAME", name), ("CLIENT", "ID")]
-        first += [("SELECT", self.address.db)] if self.address.db else []
+        address, link = self.address, Link()
+        first = _login(address)
+        first += [("CLIENT", "SETNAME", name), ("CLIENT", "ID")]
+        first += [("SELECT", address.db)] if address.db else []
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            await self._connect(link)
             replies = await link.exchange((*first, *extra))
-            _refuse(replies[0], auth_only=True)
-            _refuse(replies[len(first) - 1], auth_only=not self.address.db)
+            _refuse(replies[0], auth_only=not address.password)
+            _refuse(replies[len(first) - 1], auth_only=not address.db)
         except (exceptions.RedisError, OSError) as error:
             await link.close()
-            raise failure(error, self.address) from error
+            raise failure(error, address) from error
         except BaseException:
             await link.close()
             raise
-        link.id = replies[1] if isinstance(replies[1], int) else None
-        link.db = self.address.db
+        id_ = replies[len(first) - (2 if address.db else 1)]
+        link.id = id_ if isinstance(id_, int) else None
+        link.db = address.db
         return link, replies[len(first) :]
 
-    def _connection(self) -> AbstractConnection:
-        address, password = self.address, self.address.password
-        common: dict[str, Any] = {
-            "protocol": 2,
-            "driver_info": None,
-            "socket_timeout": None,
-            "socket_connect_timeout": None,
-            "username": address.username or None,
-            "password": password.reveal() if password else None,
-        }
+    async def _connect(self, link: Link) -> None:
+        loop, address = asyncio.get_running_loop(), self.address
         if address.path:
-            return UnixDomainSocketConnection(path=address.path, **common)
-        common |= {"host": address.host, "port": address.port, "socket_keepalive_options": _keepalive()}
-        return self._encrypted(common) if address.tls else Connection(**common)
+            await loop.create_unix_connection(lambda: link, address.path)
+        elif address.tls:
+            self._context = self._context or await self._read_files()
+            await loop.create_connection(lambda: link, address.host, address.port, ssl=self._context)
+        else:
+            await loop.create_connection(lambda: link, address.host, address.port)
 
-    def _encrypted(self, common: dict[str, Any]) -> AbstractConnection:
-        connection = SSLConnection(
-            ssl_ca_certs=self._tls.ca_file or None,
-            ssl_certfile=self._tls.cert_file or None,
-            ssl_keyfile=self._tls.key_file or None,
-            ssl_cert_reqs="required" if self._tls.verify else "none",
-            ssl_check_hostname=self._tls.verify,
-            **common,
-        )
-        self._context = connection.ssl_context = self._context or connection.ssl_context
-        return connection
+    async def _read_files(self) -> ssl.SSLContext:
+        try:
+            return await asyncio.to_thread(_context, self._tls)
+        except (OSError, ssl.SSLError) as error:
+            raise SamplerError("tls", f"{self.address}: the files of `tls` cannot be used: {error}") from error
 
 
-def _keepalive() -> dict[int, int]:
-    wanted = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": _USER_TIMEOUT}
-    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+def _login(address: Address) -> list[Command]:
+    if not address.password:
+        return []
+    user = (address.username,) if address.username else ()
+    return [("AUTH", *user, address.password.reveal())]
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    if tls.cert_file:
+        context.load_cert_chain(tls.cert_file, tls.key_file or None)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _refuse(reply: Reply, *, auth_only: bool) -> None:
     """Raise an error reply to the handshake; a server that forbids naming a client is no reason to."""
     if isinstance(reply, exceptions.AuthenticationError) or (
-        isinstance(reply, exceptions.RedisError)
-        and (not auth_only or str(reply).startswith(("DENIED", "max number of clients")))
+        isinstance(reply, exceptions.RedisError) and (not auth_only or str(reply).startswith("DENIED"))
     ):
         raise reply
 
@@ -277,20 +195,15 @@ _ERRNO = {
 
 def failure(error: BaseException, address: Address) -> SamplerError:
     """The SamplerError that a failed connection or a refused handshake amounts to."""
-    error = _root(error)
-    if isinstance(error, exceptions.RedisError) and (error.status_code or _answers(error)):
+    if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError):
         return refusal(error, str(address))
     reason, text = _classified(error)
     hint = ": does it speak TLS at all?" if address.tls and reason == "timeout" else ""
     return SamplerError(reason, f"{address}: {text}{hint}")
 
 
-def _answers(error: exceptions.RedisError) -> bool:
-    return isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError)
-
-
 def _classified(error: BaseException) -> tuple[str, str]:
-    if isinstance(error, TimeoutError | exceptions.TimeoutError):
+    if isinstance(error, TimeoutError):
         return "timeout", "no answer in time"
     if isinstance(error, exceptions.InvalidResponse):
         return "not_redis", "it does not speak Redis' protocol: is the port right, does it want TLS (rediss://)?"
@@ -303,11 +216,3 @@ def _classified(error: BaseException) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno in _ERRNO:
         return _ERRNO[error.errno]
     return "reset", "the connection was dropped: by a full server, a proxy, or as it wants TLS (rediss://)"
-
-
-def _root(error: BaseException) -> BaseException:
-    """What redis-py wrapped: it says every failure of the network with one class and a text."""
-    inner = error.__cause__ or error.__context__
-    if isinstance(error, exceptions.ConnectionError) and not _answers(error) and inner is not None:
-        return _root(inner)
-    return error

@@ -60,7 +60,10 @@ class DialProbe:
 
     async def sample(self, reader: Reader, now: float) -> list[Sample]:
         """The outcome of one dial. Never raises: that a dial fails is what is to be known."""
-        rejected, self._dialled = self._vitals.rejected, now
+        rejected, early = self._vitals.rejected, 0.0
+        if self._dialled is None:
+            early = self._vitals.phase * self._settings.interval
+        self._dialled = now - early
         try:
             elapsed = await self._dial()
         except SamplerError as error:

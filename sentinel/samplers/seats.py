@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 
 from sentinel.model import Seconds
 from sentinel.samplers.base import Command, Reply, SamplerError
-from sentinel.samplers.dial import Dialer, Link, failure
+from sentinel.samplers.dial import Dialer, failure
+from sentinel.samplers.link import Link
 
 __all__ = ["NAMES", "Seats"]
 

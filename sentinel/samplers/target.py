@@ -7,6 +7,7 @@ when polls happen (the daemon's loop does), what the samples mean, nor any sampl
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,7 +101,7 @@ class Target:
 
     def __init__(self, settings: TargetSettings, desk: asyncio.Semaphore | None = None) -> None:
         self.settings = settings
-        self.vitals = Vitals()
+        self.vitals = Vitals(phase=zlib.crc32(settings.name.encode()) / 2**32)
         dialer = Dialer(settings.address, settings.tls)
         self._seats = Seats(dialer, settings.timeout)
         self._probe = DialProbe(settings.probe, dialer, self.vitals, settings.timeout)

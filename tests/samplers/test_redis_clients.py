@@ -221,7 +221,7 @@ async def test_a_quiet_server_is_listed_at_the_quiet_interval_and_a_moving_one_a
 
 async def test_what_forbids_the_list_ends_the_census_and_is_not_asked_at_every_poll() -> None:
     for refusal in (
-        NoPermissionError("User u has no permissions to run the 'client|list' command", status_code="NOPERM"),
+        NoPermissionError("NOPERM User u has no permissions to run the 'client|list' command"),
         ResponseError("unknown command 'CLIENT'"),
     ):
         counter, lists = census(), Lists(refusal)

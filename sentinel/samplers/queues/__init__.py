@@ -162,6 +162,8 @@ class Queues:
         self._offset: float | None = None
         """Of the server's clock from ours."""
         self._looked: float | None = None
+        self._interval = discovery.interval if self._discovery and discovery else Discovery.interval
+        self._early = self._vitals.phase
         self._shut: tuple[float, str] | None = None
         """When the server refused even to tell the time, and how it said so."""
         self._scanners: dict[int, Scanner] = {}
@@ -308,20 +310,20 @@ class Queues:
         return errors
 
     def _due(self, now: float) -> bool:
-        interval = self._discovery.interval if self._discovery else Discovery.interval
-        return self._looked is None or not 0 <= now - self._looked < interval
+        return self._looked is None or not 0 <= now - self._looked < self._interval
 
     async def _discover(self, reader: Reader, now: float) -> list[SamplerError]:
         """Let everyone look again."""
         if self._discovery:
             self._look_in(self._discovery.dbs or _databases((await reader.ask(("INFO", "keyspace")))[0], self._own))
+        early, self._early = self._early * self._interval, 0.0
         room = Room(self._discovery.queues if self._discovery else Discovery.queues)
         errors: list[SamplerError] = []
         for db, followed in self._by_database(each for each in self._all if each.may_look(now)):
             sight = self._sight(db, now, room=room)
             outcomes = await self._together(reader, db, now, [each.discovering(sight) for each in followed])
             errors += [outcome for outcome in outcomes if isinstance(outcome, SamplerError)]
-        self._looked, self._left_out = now, room.left_out
+        self._looked, self._left_out = now - early, room.left_out
         self._tell()
         return errors
 

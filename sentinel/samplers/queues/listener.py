@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 
 from sentinel.model import Seconds
 from sentinel.samplers.base import SamplerError
-from sentinel.samplers.dial import Dialer, Link
+from sentinel.samplers.dial import Dialer
+from sentinel.samplers.link import Link
 from sentinel.samplers.queues.base import text
 
 __all__ = ["Listener"]
