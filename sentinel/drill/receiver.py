@@ -34,7 +34,7 @@ from sentinel.notifiers.wording import Story, tell
 
 __all__ = ["Arrival", "Receiver", "story"]
 
-_REASONS = {"reminder": Reason.REPEATED}
+_REASONS = {"reminder": Reason.REPEATED, "deploy": Reason.DEPLOYED}
 
 
 @dataclass(frozen=True, slots=True)
