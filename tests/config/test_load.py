@@ -6,6 +6,7 @@ import contextlib
 import pickle
 import tempfile
 import textwrap
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -471,6 +472,32 @@ def test_the_summary_names_queues_and_worker_groups(desk: Desk) -> None:
         "    queue encode: stream at s",
         "    heartbeats of mailers: key at hb:{client}",
     ]
+
+
+# Rules that are there by default
+
+
+def test_latency_churn_arrivals_and_errors_are_watched_by_the_default_detector() -> None:
+    rules = from_flags(urls=(URL,)).pipeline.rules
+    assert {rule.metric for rule in rules} >= {
+        "redis_ping_seconds",
+        "redis_connections_received_total",
+        "queue_enqueued_total",
+        "redis_errors_total",
+        "queue_failed_total",
+    }
+    assert {(type(rule.detector()), rule.false_alarms) for rule in rules} == {(Default, 7 * 86400)}
+
+
+def test_default_rules_are_information_which_no_destination_that_wakes_people_hears_unasked() -> None:
+    for rule in default_rules():
+        assert [rule.severity, *(level.severity for level in rule.levels)] == [Severity.INFO]
+    # Alertmanager is told everything, with its severity, and routes by itself.
+    waking = [one for kind, one in NOTIFIERS.items() if one.pages and kind != "alertmanager"]
+    assert waking
+    for notifier in waking:
+        least = next(field.default for field in fields(notifier) if field.name == "min_severity")
+        assert least > Severity.INFO, notifier
 
 
 # Budgets
