@@ -51,8 +51,10 @@ from sentinel.tape import TapeSettings
 __all__ = ["CAUSES", "KINDS", "NOTIFIERS", "OFF", "File", "default_rules", "shape"]
 
 OFF = "off"
+DETECTORS: Mapping[str, type] = {**detectors.BY_NAME, "rs_hash": detectors.RsHash}
+"""Those of one value, and the one that looks at several metrics at once."""
 KINDS: Mapping[type, str] = {
-    member: kind for family in (detectors.BY_NAME, QUEUES, HEARTBEATS) for kind, member in family.items()
+    member: kind for family in (DETECTORS, QUEUES, HEARTBEATS) for kind, member in family.items()
 }
 """What `kind` a plug-in's class has in YAML."""
 
@@ -141,7 +143,7 @@ def shape() -> TypeAdapter[File]:
         Switch: Family(SWITCHES),
         Queue: Family(QUEUES),
         Heartbeat: Family(HEARTBEATS),
-        Callable[[], Detector]: Family(detectors.BY_NAME, finish=factory),
+        Callable[[], Detector]: Family(DETECTORS, finish=factory),
         Detector: Family({kind: one for kind, one in detectors.BY_NAME.items() if one is not detectors.Ensemble}),
     }
     return TypeAdapter(Shapes(families).of(File))

@@ -381,7 +381,7 @@ class Engine:
 def _looked_at(settings: PipelineSettings) -> dict[str, tuple[str, ...]]:
     """The metrics behind each cause and rule."""
     causes = {name: tuple(dict.fromkeys((*cause.windows, *cause.needs))) for name, cause in settings.causes.items()}
-    return {rule.name: (rule.metric,) for rule in settings.rules} | causes
+    return {rule.name: (rule.metric, *rule.beside) for rule in settings.rules} | causes
 
 
 def _notification(call: Call, incident: Incident, now: float) -> Notification:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from detectors.base import Detector
 from detectors.default import Default
+from detectors.vectors import RsHash
 from sentinel.fingerprints import Fingerprint
 from sentinel.model import Reason, Seconds, Severity
 from sentinel.pipeline.publishing import PublicPage
@@ -69,6 +70,8 @@ class Rule:
     """Once it fires, the score must fall below this to count as ordinary again; None for the threshold itself."""
     levels: tuple[Level, ...] = ()
     """Further severities, each with a threshold of its own."""
+    beside: tuple[str, ...] = ()
+    """Further metrics of the target, with the same labels or with none; `rs_hash` looks at all of them at once."""
     match: Mapping[str, str] = field(default_factory=dict)
     """Label values that a series must have."""
     for_: Seconds = _FOR
@@ -88,6 +91,14 @@ class Rule:
         for threshold, end in ((self.threshold, self.exit), *((level.threshold, level.exit) for level in self.levels)):
             if end is not None and end > threshold:
                 raise ValueError(f"exit must not be above its threshold {threshold:g}, got {end:g}")
+
+        several = getattr(self.detector, "func", self.detector) is RsHash
+        if several and not self.beside:
+            raise ValueError("beside must name further metrics: rs_hash looks at several at once")
+        if self.beside and not several:
+            raise ValueError("beside must be left out: of all detectors only rs_hash looks at several metrics at once")
+        if len({self.metric, *self.beside}) <= len(self.beside):
+            raise ValueError(f"beside must name other metrics than {self.metric}, each once")
 
     def _keep_budget(self) -> None:
         if self.threshold not in (_THRESHOLD, _ALARM):

@@ -5,6 +5,7 @@ Does not know incidents, nor other targets. All of it is what a snapshot holds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ class Target:
         rules = set()
         for rule, watch, value in self._watched(poll):
             rules.add(rule.name)
-            finding = watch.feed(poll.time, value)
+            finding = watch.feed(poll.time, value, self._beside(rule, watch.labels, poll.time))
             if finding is not None:
                 transitions.append(finding)
             if watch.finding is not None:
@@ -88,6 +89,14 @@ class Target:
                 if watch is None:
                     watch = watches[labels] = Watch(rule, self._name, labels)
                 yield rule, watch, track.value
+
+    def _beside(self, rule: Rule, labels: Labels, time: float) -> dict[str, float]:
+        """The further metrics of a rule at this time; NaN where there is none."""
+        tracks = {metric: self.store.one(metric, labels) or self.store.one(metric) for metric in rule.beside}
+        return {
+            metric: math.nan if track is None or track.time != time or track.value is None else track.value
+            for metric, track in tracks.items()
+        }
 
     def _sweep(self, now: float) -> None:
         self._swept = now

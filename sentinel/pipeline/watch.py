@@ -7,13 +7,17 @@ diagnosis' business.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from detectors import Calibrated, Explains, Explanation, within_budget
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.settings import Level, Rule
 
 __all__ = ["Watch"]
+
+_NONE: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 class Watch:
@@ -42,9 +46,14 @@ class Watch:
         self.finding: Finding | None = None
         """What fires now; None if nothing does."""
 
-    def feed(self, time: float, value: float) -> Finding | None:
-        """Score, decide and learn one value. Gives a finding when firing begins or ends, or its severity changes."""
-        rule, score = self._rule, self._detector.score(time, value)
+    def feed(self, time: float, value: float, beside: Mapping[str, float] = _NONE) -> Finding | None:
+        """Score, decide and learn one value, with those of further metrics where the rule names some.
+
+        Gives a finding when firing begins or ends, or its severity changes.
+        """
+        rule = self._rule
+        seen: Any = {rule.metric: value, **beside} if beside else value
+        score = self._detector.score(time, seen)
         self.time, self.score = time, score
         strange = score is not None and score >= rule.threshold
         if not strange:
@@ -53,31 +62,33 @@ class Watch:
             self._strange_since = time
         for gate in self._gates:
             gate.feed(time, score, rule.for_, rule.keep_firing_for)
-        found = self._transition(time, value)  # before the value is learnt: it is explained by what was known
+        found = self._transition(time, value, beside)  # before the value is learnt: it is explained by what was known
         if not strange or rule.learn == "always" or self._adopted(time):
-            self._detector.learn(time, value)
+            self._detector.learn(time, seen)
         return found
 
     def _adopted(self, time: float) -> bool:
         return self._strange_since is not None and time - self._strange_since >= self._rule.adopt_after
 
-    def _transition(self, time: float, value: float) -> Finding | None:
+    def _transition(self, time: float, value: float, beside: Mapping[str, float]) -> Finding | None:
         severity = max((gate.level.severity for gate in self._gates if gate.firing), default=None)
         before = self.finding
         if severity == (None if before is None else before.severity):
             return None
         ended = severity is None
-        finding = self._finding(time, value, before.severity if severity is None and before else severity)
+        finding = self._finding(time, value, beside, before.severity if severity is None and before else severity)
         self.finding = None if ended else finding
         return finding
 
-    def _finding(self, time: float, value: float, severity: Severity | None) -> Finding:
+    def _finding(self, time: float, value: float, beside: Mapping[str, float], severity: Severity | None) -> Finding:
         rule = self._rule
         level = next((gate.level for gate in self._gates if gate.level.severity == severity), self._gates[0].level)
         subject = ", ".join(f"{name}={value}" for name, value in self.labels)
         held = f" for {rule.for_:g} s" if rule.for_ else ""
         score = "none" if self.score is None else f"{self.score:.3g}"
-        why = self._explained(time, value, level.threshold)
+        together = f", beside {', '.join(beside)}" if beside else ""
+        why = None if beside else self._explained(time, value, level.threshold)
+        evidence = () if why is None else tuple(self._evidence(time, value, why))
         return Finding(
             target=self.target,
             source=rule.name,
@@ -85,12 +96,12 @@ class Watch:
             severity=level.severity,
             time=time,
             firing=any(gate.firing for gate in self._gates),
-            summary=f"{rule.metric} is {value:.4g}: score {score}, threshold {level.threshold:g}{held}",
+            summary=f"{rule.metric} is {value:.4g}{together}: score {score}, threshold {level.threshold:g}{held}",
             subject=subject,
             value=value,
             score=self.score,
             threshold=level.threshold,
-            evidence=() if why is None else tuple(self._evidence(time, value, why)),
+            evidence=evidence or tuple(Evidence(name, one) for name, one in beside.items()),
             since=self._strange_since if why is None or why.since is None else why.since,
             first_action=f"Look at {rule.metric} of {self.target}; the rule `{rule.name}` asked to be told.",
         )

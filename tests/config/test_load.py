@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import Default, Ewma, Robust
+from detectors import Default, Ewma, Robust, RsHash
 from sentinel.config import ConfigError, Overrides, Settings, load, summary
 from sentinel.model import Secret, Severity
 from sentinel.notifiers import BY_NAME as NOTIFIERS
@@ -554,6 +554,16 @@ def test_an_ensemble_names_its_members_and_shares_none_between_series(desk: Desk
 def test_what_is_wrong_with_a_member_is_told_at_its_place(desk: Desk, members: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ensemble(desk, members)
+
+
+def test_a_rule_may_look_at_several_metrics_at_once(desk: Desk) -> None:
+    rule = budgeted(desk, "{name: mine, metric: m, beside: [n, o], detector: {kind: rs_hash}, false_alarms: 1/week}")
+    assert (rule.beside, rule.detector()) == (("n", "o"), RsHash())
+
+
+def test_metrics_beside_one_that_looks_at_none_are_told(desk: Desk) -> None:
+    with pytest.raises(ConfigError, match=r"beside: must be left out: of all detectors only rs_hash"):
+        budgeted(desk, "{name: mine, metric: m, beside: [n], detector: {kind: ewma}}")
 
 
 def test_the_summary_says_what_budgets_cost_a_fleet(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 
 from detectors.limits import AboveLimit
+from detectors.vectors import RsHash
 from sentinel.model import Finding, Severity
-from sentinel.pipeline.settings import Level, Rule
+from sentinel.pipeline.settings import Level, PipelineSettings, Rule
+from sentinel.pipeline.target import Target
 from sentinel.pipeline.watch import Watch
+from tests.pipeline.builders import poll_of
 
 
 @dataclass
@@ -124,3 +128,43 @@ def test_an_exit_above_its_threshold_is_refused() -> None:
 def test_a_limit_is_a_detector_too() -> None:
     watch = Watch(rule(detector=partial(AboveLimit, limit=100.0), threshold=1.0), "a", ())
     assert fed(watch, 99, 100, 100, 100) == [(30, True, INFO)]
+
+
+# Several metrics at once
+
+
+def load(minute: int, clients: float | None = None) -> dict[str, float]:
+    busy = math.sin(minute / 40.0) + 0.1 * math.sin(minute * 1.7)
+    return {"commands": 100.0 + 50.0 * busy, "clients": 40.0 + 20.0 * busy if clients is None else clients}
+
+
+def test_values_that_do_not_go_together_are_told_though_each_is_ordinary() -> None:
+    together = Rule("together", "commands", partial(RsHash), beside=("clients",), false_alarms=86400.0)
+    target = Target("main", PipelineSettings(rules=(together,)))
+    quiet = [target.feed(poll_of(60.0 * minute, **load(minute))).firing for minute in range(3000)]
+    assert sum(map(bool, quiet)) <= 12
+    (found,) = target.feed(poll_of(180000.0, commands=145.0, clients=22.0)).firing
+    assert found.summary.startswith("commands is 145, beside clients: score ")
+    assert [(one.name, one.value) for one in found.evidence] == [("clients", 22.0)]
+
+
+def test_a_metric_that_is_missing_beside_says_nothing() -> None:
+    together = Rule("together", "commands", partial(RsHash), beside=("clients", "nothing"), false_alarms=86400.0)
+    target = Target("main", PipelineSettings(rules=(together,)))
+    for minute in range(3000):
+        target.feed(poll_of(60.0 * minute, **load(minute)))
+    assert target.feed(poll_of(180000.0, commands=100.0)).firing == []
+
+
+@pytest.mark.parametrize(
+    ("detector", "beside", "message"),
+    [
+        (RsHash, (), "beside must name further metrics"),
+        (AboveLimit, ("clients",), "beside must be left out"),
+        (RsHash, ("commands",), "beside must name other metrics than commands"),
+        (RsHash, ("clients", "clients"), "each once"),
+    ],
+)
+def test_only_one_that_looks_at_several_has_others_beside(detector: Any, beside: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Rule("mine", "commands", partial(detector), beside=beside)
