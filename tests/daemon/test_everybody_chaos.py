@@ -27,6 +27,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests.daemon.everybody import EVENTS, INCIDENTS, LANES, LIST_LAG, PUBLIC, PUBLIC_INCIDENTS, TOLD, lanes
 from tests.notifiers.fakes import Fake, serving
 from tests.notifiers.fakes.post_office import PostOffice, post_office
+from tests.notifiers.fakes.slack_app import FakeSlackApp
 from tests.notifiers.members import FAKES
 from tests.statuspages.fakes import FakePage
 from tests.statuspages.test_pages import FAKES as PAGE_FAKES
@@ -63,6 +64,8 @@ def hostile(world: World, make: Any) -> Fake:
     born: dict[str, float] = {}
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if isinstance(made, FakeSlackApp):
+            made.clock = max(made.clock, time())  # its history is asked from when a post was first tried
         way = world.way()
         if way is not None:
             made.modes.append(way)
@@ -112,7 +115,6 @@ async def doors(world: World) -> AsyncIterator[dict[str, Any]]:
         found: dict[str, Any] = {}
         for kind, make in {**FAKES, **PAGE_FAKES}.items():
             found[kind] = await stack.enter_async_context(serving(hostile(world, make)))
-        found["slack_app"].clock = time()  # its history is asked from when a post was first tried
         found["email"] = await stack.enter_async_context(post_office())
         sorry(found["email"], world)
         yield found
