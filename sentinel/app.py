@@ -359,7 +359,7 @@ class _Daemon:
             log(_logger, logging.ERROR, "A poll failed in a way it should not", target=name, error=repr(error))
             self.metrics.polls.labels(target=name, outcome="error").inc()
             return
-        self.metrics.poll_seconds.labels(target=name).observe(loop.time() - started)
+        self.metrics.poll_seconds.observe(loop.time() - started)
         for note in target.notes():
             log(_logger, logging.WARNING, "Sampling changed", target=name, note=note)
         if self._too_late(target, poll):

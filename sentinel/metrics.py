@@ -60,7 +60,7 @@ class Metrics:
 
         self.polls = counter("polls_total", "Polls ended, by outcome (ok or a reason).", "target", "outcome")
         self.polls_skipped = counter("polls_skipped_total", "Polls left out: the one before still ran.", "target")
-        self.poll_seconds = histogram("poll_seconds", "How long a poll took.", _POLL_SECONDS, "target")
+        self.poll_seconds = histogram("poll_seconds", "How long a poll took.", _POLL_SECONDS)
         self.samples = counter("samples_total", "Samples fed to the pipeline.", "target")
 
         self.incidents = gauge("incidents", "Incidents by state and severity.", "state", "severity")
@@ -100,7 +100,7 @@ class Metrics:
 
     def forget_target(self, target: str) -> None:
         """Drop the series of a target that is no longer watched."""
-        for metric in (self.polls, self.polls_skipped, self.poll_seconds, self.samples):
+        for metric in (self.polls, self.polls_skipped, self.samples):
             metric.remove_by_labels({"target": target})
 
     def forget_destination(self, destination: str) -> None:

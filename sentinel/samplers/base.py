@@ -6,6 +6,7 @@ not judge, wait, retry or keep history beyond what telling two readings apart ne
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -136,4 +137,10 @@ class Sampler(Protocol):
 
 def sample(metric: str, time: float, value: float, exemplar: Labels | None = None, **labels: str) -> Sample:
     """A sample, spelled briefly."""
-    return Sample(Series(metric, tuple(sorted(labels.items()))), time, value, exemplar)
+    return Sample(_series(metric, tuple(labels.items())), time, value, exemplar)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _series(metric: str, pairs: tuple[tuple[str, str], ...]) -> Series:
+    """Kept, as the same are spelled at each poll, and shared by all targets."""
+    return Series(metric, tuple(sorted(pairs)))

@@ -32,7 +32,7 @@ _SLICE = 250
 """Rows between two breaths of the event loop: some 2 ms."""
 _FIELDS = (b"id", b"addr", b"name", b"age", b"idle", b"flags", b"db", b"cmd", b"user", b"lib-name")
 _CUTS = tuple(len(name) + 1 for name in _FIELDS)
-_OWN = b"sentinel-"
+_OURS = b" name=sentinel-"
 _EXEMPT = frozenset(b"bPSMOx")
 """Blocked, subscribed, replica, master, monitor, in a transaction: idle for a reason."""
 _STATS = re.compile(rb"cmdstat_client\|list:calls=(\d{1,18}),usec=(\d{1,18})")
@@ -222,8 +222,6 @@ class Census:
         origins: dict[tuple[bytes, ...], tuple[Origin, str]],
     ) -> None:
         raw_id, addr, name, raw_age, raw_idle, flags, db, cmd, user, lib = row
-        if name.startswith(_OWN):
-            return
         try:
             number, age, idle = int(raw_id), int(raw_age), int(raw_idle)
         except ValueError:
@@ -325,10 +323,12 @@ class _Board:
 
 
 def _rows(text: bytes) -> Iterator[tuple[bytes, ...]]:
-    """The needed fields of each row. Their places are those of the first row, and looked up where that fails."""
+    """The needed fields of each row that is no Sentinel's. Their places are those of the first, else looked up."""
     pick: Callable[[list[bytes]], Any] | None = None
     width = 0
     for line in _lines(text):
+        if _OURS in line:
+            continue
         words = line.split(b" ")
         if pick is None or len(words) != width:
             named = {word.partition(b"=")[0]: place for place, word in enumerate(words)}
@@ -344,9 +344,8 @@ def _rows(text: bytes) -> Iterator[tuple[bytes, ...]]:
 
 
 def _workers(rows: list[tuple[bytes, ...]]) -> Iterator[Client]:
-    """All but our own."""
     for number, addr, name, age, idle, flags, db, cmd, _, _ in rows:
-        if not name.startswith(_OWN) and all(map(_DIGITS.fullmatch, (number, age, idle, db))):
+        if all(map(_DIGITS.fullmatch, (number, age, idle, db))):
             words = (addr.decode("utf-8", "replace"), name.decode("utf-8", "replace"))
             seconds = int(age), int(idle)
             yield Client(int(number), *words, *seconds, b"b" in flags, int(db), cmd.decode("ascii", "replace"))

@@ -37,7 +37,7 @@ async def test_every_metric_of_the_daemon_has_its_name_and_labels() -> None:
     metrics = Metrics("1")
     metrics.polls.labels(target="a", outcome="timeout").inc()
     metrics.polls_skipped.labels(target="a").inc()
-    metrics.poll_seconds.labels(target="a").observe(0.2)
+    metrics.poll_seconds.observe(0.2)
     metrics.samples.labels(target="a").inc(40)
     metrics.incidents.labels(state="open", severity="critical").set(2)
     metrics.incidents_opened.labels(cause="leak", severity="warning").inc()
@@ -53,8 +53,8 @@ async def test_every_metric_of_the_daemon_has_its_name_and_labels() -> None:
     expected = {
         key("sentinel_polls_total", target="a", outcome="timeout"): 1,
         key("sentinel_polls_skipped_total", target="a"): 1,
-        key("sentinel_poll_seconds_bucket", target="a", le="0.1"): 0,
-        key("sentinel_poll_seconds_bucket", target="a", le="0.5"): 1,
+        key("sentinel_poll_seconds_bucket", le="0.1"): 0,
+        key("sentinel_poll_seconds_bucket", le="0.5"): 1,
         key("sentinel_samples_total", target="a"): 40,
         key("sentinel_incidents", state="open", severity="critical"): 2,
         key("sentinel_incidents_opened_total", cause="leak", severity="warning"): 1,
@@ -110,7 +110,7 @@ async def test_a_target_that_left_is_forgotten() -> None:
     metrics = Metrics("1")
     for target in ("stays", "leaves"):
         metrics.polls.labels(target=target, outcome="ok").inc()
-        metrics.poll_seconds.labels(target=target).observe(0.1)
+        metrics.poll_seconds.observe(0.1)
     metrics.forget_target("leaves")
     targets = {dict(pairs).get("target") for _, pairs in await read(metrics)}
     assert targets == {None, "stays"}

@@ -173,6 +173,7 @@ class Queues:
         self.news: list[str] = []
         """What was found or has vanished; whoever tells of it empties the list."""
         self._look_in((db,))
+        self._channels = self.channels
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -291,7 +292,7 @@ class Queues:
         if not self._listener:
             return []
         try:
-            return await self._listener.hear(self.channels)
+            return await self._listener.hear(self._channels)
         except SamplerError as error:
             errors.append(error)
             return []
@@ -325,6 +326,7 @@ class Queues:
             errors += [outcome for outcome in outcomes if isinstance(outcome, SamplerError)]
         self._looked, self._left_out = now - early, room.left_out
         self._tell()
+        self._channels = self.channels
         return errors
 
     def _look_in(self, dbs: Sequence[int]) -> None:
