@@ -103,7 +103,7 @@ def _told(told: Told, verdict: Verdict) -> list[str]:
 
 
 def sentence(told: Told) -> str:
-    """When somebody would have been woken, how much time was left then, and when it was over."""
+    """When somebody would have been woken, how much time was left then or was forecast, and when it was over."""
     parts = []
     if told.lead is not None:
         parts.append(f"opened {_before(told.lead)}")
@@ -113,6 +113,8 @@ def sentence(told: Told) -> str:
         later = told.paged - told.opened
         when = f"{span(later)} later" if later >= 1 else "at once"
         parts.append(f"a page {when}" + (f", {_before(told.page_lead)}" if told.page_lead is not None else ""))
+    if told.wall is None and told.eta is not None:
+        parts.append(f"forecast was {moment_text(told.eta[0])} at the earliest")
     if told.delay is not None:
         parts.append(f"{span(abs(told.delay))} {'after' if told.delay >= 0 else 'before'} the labelled start")
     parts.append(
@@ -187,5 +189,6 @@ def _told_values(told: Told) -> dict[str, Any]:
         "lead_seconds": told.lead,
         "page_lead_seconds": told.page_lead,
         "delay_seconds": told.delay,
+        "forecast": told.eta,
     }
     return {name: getattr(told, name) for name in plain} | derived

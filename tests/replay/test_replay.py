@@ -18,7 +18,7 @@ from sentinel.replay.judge import Label, judge
 from sentinel.replay.labels import LabelError, read_labels
 from sentinel.replay.loop import replay, with_clock
 from sentinel.replay.page import as_page
-from sentinel.replay.words import as_text, as_values
+from sentinel.replay.words import as_text, as_values, moment_text
 from sentinel.tape import Advance, Begin, Entry, Tape, TapeSettings, read, write_file
 from tests.replay.builders import LEAK_FROM, NOW, WALL, polls, settings
 
@@ -152,6 +152,15 @@ def test_pages_are_those_that_wake_someone_and_are_told_a_week() -> None:
 
 def test_a_cause_that_never_pages_is_no_page(leak: list[Entry]) -> None:
     assert judge(replay(leak, settings()), never_page=["leak"]).pages == []
+
+
+def test_a_wall_that_did_not_come_is_told_as_it_was_forecast(leak: list[Entry]) -> None:
+    cut = [entry for entry in leak if _time(entry) < NOW + 10.0 * (LEAK_FROM + 150)]
+    verdict = judge(replay(cut, settings()))
+    (told,) = [told for told in verdict.told if told.cause == "leak"]
+    assert told.wall is None
+    assert told.eta is not None
+    assert f"forecast was {moment_text(told.eta[0])} at the earliest" in as_text({"x": verdict})
 
 
 def test_gaps_are_kept_and_told(leak: list[Entry]) -> None:
