@@ -207,6 +207,18 @@ async def test_a_put_that_was_repeated_on_its_way_is_known_for_ours() -> None:
         assert told.fake.stages(told.only) == ["open", "open", "resolved"]
 
 
+async def test_a_put_that_got_through_and_whose_repetition_failed_is_no_person_s() -> None:
+    async with served("cstate") as told:
+        await told.tell(Stage.INVESTIGATING)
+        told.fake.modes.extend([None, None, "reset after", 503])
+        with pytest.raises(DeliveryError) as failed:
+            await told.tell(Stage.MONITORING)
+        assert failed.value.outcome is Outcome.AMBIGUOUS
+        await told.tell(Stage.MONITORING, unsure=NOW - 1)
+        await told.tell(Stage.RESOLVED)
+        assert told.fake.stages(told.only) == ["open", "open", "resolved"]
+
+
 @pytest.mark.parametrize("ahead", range(2, 7))
 async def test_an_end_that_broke_off_behind_its_text_is_completed(told: Told, ahead: int) -> None:
     """Wherever it breaks off: the page says that it is over, and our components are well."""
