@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sentinel.drill.leak import Leak
-from sentinel.drill.receiver import Receiver
+from sentinel.drill.receiver import Arrival, Receiver
 from sentinel.embedded import EmbeddedServer, free_port
 from tests.acceptance.daemons import holds, sentinel
 from tests.notifiers.fakes import Fake, serving
@@ -33,26 +33,38 @@ def redis() -> Iterator[EmbeddedServer]:
 
 
 @pytest.mark.slow
-async def test_a_leak_is_told_once_and_before_the_first_refusal(tmp_path: Path) -> None:
+async def test_a_leak_is_told_once_before_the_first_refusal_and_when_it_is_over(tmp_path: Path) -> None:
+    """Three connections a second towards 400, the default interval; only the wait after the end is shortened."""
+    config = tmp_path / "sentinel.yaml"
+    config.write_text("incidents: {keep_firing_for: 10s}\n")
     with server("--maxclients", "400", binary=REDIS) as full_at_400:
         async with Receiver() as receiver, Leak(full_at_400.port, name="", rate=3.0) as leak:
-            async with sentinel(tmp_path, full_at_400.url, "--webhook", receiver.url) as daemon:
+            arguments = (full_at_400.url, "-c", str(config), "--webhook", receiver.url)
+            async with sentinel(tmp_path, *arguments) as daemon:
                 leaking = asyncio.create_task(leak.run())
                 await asyncio.wait_for(leak.refused.wait(), 300)
                 refused = time.time()
                 await leaking
-                told_in_time(receiver, refused)
+                alert = told_in_time(receiver, refused)
                 await leak.close()
+                await holds(lambda: ended(receiver, alert), 240, "the leak's end is not told")
                 assert await daemon.daemon.stopped() == 0
 
 
-def told_in_time(receiver: Receiver, refused: float) -> None:
+def told_in_time(receiver: Receiver, refused: float) -> Arrival:
     """Of one thing, with what will happen and when, before it did."""
     (alert,) = [arrival for arrival in receiver.arrivals if arrival.kind == "opened"]
     assert alert.incident["cause"] in ("leak", "exhaustion")
     assert at(alert.event["timestamp"]) < refused
     eta = alert.incident["eta"]
     assert at(eta["earliest"]) <= refused <= at(eta["latest"]), (eta, refused)
+    return alert
+
+
+def ended(receiver: Receiver, alert: Arrival) -> bool:
+    """Whether its end was told, of the same incident."""
+    told = (arrival for arrival in receiver.arrivals if arrival.incident["id"] == alert.incident["id"])
+    return any(arrival.kind == "resolved" for arrival in told)
 
 
 def at(text: str) -> float:
