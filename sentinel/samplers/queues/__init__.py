@@ -8,6 +8,7 @@ Knows the kinds by their table, and that all are asked at once. Must not know an
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ class Discovery:
             raise ValueError(f"`queues` must be at least 1, got {self.queues}")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Followed:
     """One follower, and where it looks."""
 
@@ -102,19 +103,28 @@ class _Followed:
     queue: Queue
     named: bool
     """In YAML, not found."""
-    follower: Follower = field(init=False)
     refused: tuple[float, str] | None = None
     """When it was not permitted to look, or a key of that name is something else, and what was said."""
     told: bool = False
     """Whether there was anything at the last reading, such as a worker that is gone now."""
+    _follower: Follower | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self.follower = self.queue.follower()
+    @property
+    def follower(self) -> Follower:
+        """What it knows."""
+        if self._follower is None:
+            self._follower = self.queue.follower()
+        return self._follower
+
+    def rest(self) -> None:
+        """Know nothing until the next look: most systems are not there, on every one of many targets."""
+        self._follower = None
 
     @property
     def lives(self) -> bool:
         """Whether there is anything to read."""
-        return self.named or self.told or bool(self.follower.queues) or self.follower.workers > 0
+        known = self._follower
+        return self.named or self.told or (known is not None and (bool(known.queues) or known.workers > 0))
 
     def may_look(self, now: float) -> bool:
         """Not while it was refused a short time ago: each refusal is an entry in the server's logs and counters."""
@@ -172,6 +182,9 @@ class Queues:
         """What the last sample had to leave out, and why; empty when all could be read."""
         self.news: list[str] = []
         """What was found or has vanished; whoever tells of it empties the list."""
+        self._met: set[tuple[str, int]] = set()
+        """Systems that were there at some time, so that there is something to remember of them."""
+        self._refused: list[str] = []
         self._look_in((db,))
         self._channels = self.channels
 
@@ -206,7 +219,8 @@ class Queues:
         errors += await self._discover(reader, now) if self._due(now) else []
         heard = await self._hear(errors)
         samples: list[Sample] = []
-        for db, followed in self._by_database(each for each in self._all if each.lives):
+        living = [each for each in self._all if each.lives]
+        for db, followed in self._by_database(living):
             sight = self._sight(db, now, heard)
             outcomes = await self._together(reader, db, now, [each.follower.read(sight) for each in followed])
             for each, outcome in zip(followed, outcomes, strict=True):
@@ -215,10 +229,10 @@ class Queues:
                 else:
                     samples += outcome
                     each.told = bool(outcome)
-        self.trouble = "; ".join([*dict.fromkeys(map(str, errors)), *self._refusals(), *self._too_many()])
+        self.trouble = "; ".join([*dict.fromkeys(map(str, errors)), *self._refused, *self._too_many()])
         if errors and not samples:
             raise SamplerError(errors[0].reason, self.trouble)
-        return [*samples, *self._counts(now)]
+        return [*samples, *_counts(living, now)]
 
     async def close(self) -> None:
         """Stop listening."""
@@ -326,7 +340,11 @@ class Queues:
             errors += [outcome for outcome in outcomes if isinstance(outcome, SamplerError)]
         self._looked, self._left_out = now - early, room.left_out
         self._tell()
-        self._channels = self.channels
+        self._refused, self._channels = self._refusals(), self.channels
+        self._met |= {(each.kind, each.db) for each in self._all if each.lives}
+        for each in self._all:
+            if (each.kind, each.db) not in self._met:
+                each.rest()
         return errors
 
     def _look_in(self, dbs: Sequence[int]) -> None:
@@ -340,7 +358,7 @@ class Queues:
         there = {(each.kind, each.db) for each in self._all}
         kinds = self._discovery.systems or [kind for kind in BY_NAME if kind not in _NAMED_ONLY]
         missing = [(kind, db) for db in dbs for kind in kinds if (kind, db) not in there]
-        self._all += [_Followed(kind, db, BY_NAME[kind](), named=False) for kind, db in missing]
+        self._all += [_Followed(kind, db, _default(kind), named=False) for kind, db in missing]
 
     def _by_database(self, followed: Iterable[_Followed]) -> list[tuple[int, list[_Followed]]]:
         """The target's own first; named ones before those that were found."""
@@ -358,12 +376,6 @@ class Queues:
             self.news += [f"found {kind}{place}: {_listed(after - before)}"] if after - before else []
             self.news += [f"{kind}{place}: {_listed(before - after)} vanished"] if before - after else []
         self._found = found
-
-    def _counts(self, now: float) -> Iterator[Sample]:
-        for kind in dict.fromkeys(each.kind for each in self._all if each.lives and not each.named):
-            own = [each.follower for each in self._all if each.kind == kind and not each.named]
-            yield sample("discovered_queues", now, sum(len(each.queues) for each in own), system=kind)
-            yield sample("discovered_workers", now, sum(each.workers for each in own), system=kind)
 
     def _refusals(self) -> list[str]:
         refused = [each for each in self._all if each.refused and "WRONGTYPE" not in each.refused[1]]
@@ -390,6 +402,21 @@ def _step(
         outcomes[place] = end.value
     except SamplerError as error:
         outcomes[place] = error
+
+
+def _counts(living: Sequence[_Followed], now: float) -> Iterator[Sample]:
+    found = [each for each in living if each.lives and not each.named]
+    for kind in dict.fromkeys(each.kind for each in found):
+        own = [each.follower for each in found if each.kind == kind]
+        yield sample("discovered_queues", now, sum(len(each.queues) for each in own), system=kind)
+        yield sample("discovered_workers", now, sum(each.workers for each in own), system=kind)
+
+
+@functools.cache
+def _default(kind: str) -> Queue:
+    """A system's settings where none are given: the same for all targets."""
+    queue: Queue = BY_NAME[kind]()
+    return queue
 
 
 def _kind(queue: Queue) -> str:
