@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from detectors.base import LARGEST, Detector, Explains, Explanation, Seconds
-from detectors.extremes import START, Extremes
+from detectors.extremes import START, SURE, Extremes
 from detectors.pace import Pace
 from detectors.rest import Rest
 
@@ -27,8 +27,6 @@ _WARM_UP: Final = 100
 """Scores before the first one is passed on: until then the tail is not known at all."""
 _FLOOR: Final = 0.01
 """Scores below this are ordinary by any detector's meaning."""
-_SURE: Final = 1.645
-"""Standard errors on either side of an interval of 90 %."""
 
 
 class Bound(NamedTuple):
@@ -110,7 +108,7 @@ class Calibrated:
         if self._count < _WARM_UP:
             return None
         threshold = self._threshold
-        low, score, high = sorted(self._sizes.size_of(threshold, t, threshold, sure) for sure in (-_SURE, 0.0, _SURE))
+        low, score, high = sorted(self._sizes.size_of(threshold, t, threshold, sure) for sure in (-SURE, 0.0, SURE))
         return Bound(score - _FLOOR, low - _FLOOR, high - _FLOOR, self._alarms, max(0.0, t - self._first))
 
     def explain(self, t: float, x: float, threshold: float = 0.5) -> Explanation | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from detectors.base import Seconds
 
-__all__ = ["START", "Extremes"]
+__all__ = ["START", "SURE", "Extremes"]
 
 
 def _exponential_excess(s: float) -> float:
@@ -30,6 +30,8 @@ _SHARE: Final = 0.04
 """Share of sizes that lie beyond the tracked quantile, where the tail begins."""
 START: Final = -math.log(_SHARE)
 """Surprise at that quantile, in nats."""
+SURE: Final = 1.645
+"""Standard errors on either side of an interval of 90 %."""
 _TAIL: Final = _exponential_excess(START)
 """Mean log excess over the quantile of a Weibull tail of shape 1."""
 _PACE: Final = 0.02

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from detectors import Calibrated, Explains, Explanation, within_budget
+from detectors import Calibrated, Default, Explains, Explanation, within_budget
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.settings import Level, Rule
 
@@ -111,12 +111,16 @@ class Watch:
         return detector.explain(time, value, threshold) if isinstance(detector, Explains) else None
 
     def _evidence(self, time: float, value: float, why: Explanation) -> Iterator[Evidence]:
-        """What was expected of the value; with a budget, what it has come to."""
+        """What was expected of the value; with a budget, how well that is known."""
         ends = [f"{end:.4g}" if math.isfinite(end) else "" for end in (why.low, why.high)]
         expected = f"{ends[0]} to {ends[1]}" if all(ends) else f"above {ends[0]}" if ends[0] else f"below {ends[1]}"
         yield Evidence(f"{self._rule.metric}, by its {why.part}", value, expected=expected)
         if isinstance(self._detector, Calibrated):
             yield from _calibration(self._detector, time, value)
+        elif isinstance(self._detector, Default):
+            low, room, high = self._detector.margin(time)
+            known = f"below {room:.3g} (90 %: {low:.3g} to {high:.3g})"
+            yield Evidence(f"{self._rule.metric}, distance from its level", abs(why.off), expected=known)
 
 
 def _calibration(detector: Calibrated, time: float, value: float) -> Iterator[Evidence]:

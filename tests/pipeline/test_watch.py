@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import random
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import pytest
 
+from detectors.default import Default
 from detectors.limits import AboveLimit
 from detectors.vectors import RsHash
 from sentinel.model import Finding, Severity
@@ -128,6 +131,19 @@ def test_an_exit_above_its_threshold_is_refused() -> None:
 def test_a_limit_is_a_detector_too() -> None:
     watch = Watch(rule(detector=partial(AboveLimit, limit=100.0), threshold=1.0), "a", ())
     assert fed(watch, 99, 100, 100, 100) == [(30, True, INFO)]
+
+
+def test_what_the_default_detector_finds_comes_with_how_well_its_range_is_known() -> None:
+    noise = random.Random(1)
+    watch = Watch(Rule("unusual", "calls", partial(Default), false_alarms=86400.0), "a", ())
+    for minute in range(3000):
+        watch.feed(60.0 * minute, noise.gauss(20.0, 2.0))
+    found = watch.feed(180000.0, 60.0)
+    assert found is not None
+    expected, distance = found.evidence
+    assert expected.value == 60.0
+    room, low, high = map(float, re.findall(r"[\d.]+", distance.expected.replace("90 %", "")))
+    assert 5.0 < low < room < high < distance.value < 42.0
 
 
 # Several metrics at once
