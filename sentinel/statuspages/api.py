@@ -77,8 +77,8 @@ class Api:
             check(answer, self._settings, self._now)
         except DeliveryError as error:
             # A PUT whose answer is lost is repeated by the client: the answer that we see may be the second one's.
-            written = self._wrote or method == "PUT"
-            if written and error.outcome in (Outcome.RETRY, Outcome.THROTTLED):
+            self._wrote |= method == "PUT"
+            if self._wrote and error.outcome in (Outcome.RETRY, Outcome.THROTTLED):
                 raise DeliveryError(Outcome.AMBIGUOUS, str(error), after=error.after, status=error.status) from error
             raise
         self._wrote |= method != "GET"

@@ -207,10 +207,11 @@ async def test_a_put_that_was_repeated_on_its_way_is_known_for_ours() -> None:
         assert told.fake.stages(told.only) == ["open", "open", "resolved"]
 
 
-async def test_a_put_that_got_through_and_whose_repetition_failed_is_no_person_s() -> None:
+@pytest.mark.parametrize("repetition", [[503], [None, 503]], ids=["refused", "stale, and not to be read"])
+async def test_a_put_that_got_through_and_whose_repetition_failed_is_no_person_s(repetition: list[Any]) -> None:
     async with served("cstate") as told:
         await told.tell(Stage.INVESTIGATING)
-        told.fake.modes.extend([None, None, "reset after", 503])
+        told.fake.modes.extend([None, None, "reset after", *repetition])
         with pytest.raises(DeliveryError) as failed:
             await told.tell(Stage.MONITORING)
         assert failed.value.outcome is Outcome.AMBIGUOUS
