@@ -79,7 +79,7 @@ class _Group:
     """The same, as of when it last stood still: what the group replaces anyway."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Note:
     noted: float
     time: float
