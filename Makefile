@@ -14,7 +14,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.tool/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all workers check lint lock clean
+.PHONY: help setup demo test test-all workers measure check lint lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the commands
@@ -32,6 +32,14 @@ test-all: setup workers ## Run every test
 	$(BIN)/pytest
 
 workers: .tool/workers/installed ## Install the real job libraries that test-all runs (.tool/workers, .tool/node)
+
+measure: setup ## Print the tables under "Measured" in README.md (takes long; LAB=path of lab.py adds the lab's)
+	$(BIN)/python -m tests.bench.simulation --seed $(or $(SEED),7) --jobs 2
+ifdef LAB
+	$(BIN)/python -m tests.bench.lab $(LAB) run .tool/lab \
+	  $(foreach seed,$(or $(LAB_SEEDS),11 12),$(addsuffix :$(seed),$(shell $(PYTHON) $(LAB) list | cut -d' ' -f1)))
+	$(BIN)/python -m tests.bench.lab $(LAB) table .tool/lab
+endif
 
 check: lint test ## What must be green before a push: style, types, imports, tests
 

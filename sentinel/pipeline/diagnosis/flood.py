@@ -14,8 +14,8 @@ What imitates it, and what separates them:
   again as there were, the overlap of old and new;
 * a nightly batch or a pool: comes in one step and stops; a flood still rises at the next reading;
 * the wobble of small servers: four standard deviations of a count (square root of the level);
-* a leak: slower, steady. A rise of which a leak that fires has half is that leak's, which has said so already; what
-  rushes in during a leak is told beside it.
+* a leak: slower, mostly. A rise of which half are connections of a leaking group that are never used is that leak's,
+  which has said so already, also where it comes in bursts; what else rushes in during a leak is told beside it.
 
 Source: reference/incidents.md 1.2 (B1-B3, D2), 1.4 and 1.6 (c): a fast clock for floods beside a slow one for leaks.
 """
@@ -30,6 +30,7 @@ from typing import ClassVar
 
 from sentinel.model import Culprit, Eta, Evidence, Finding, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
+from sentinel.pipeline.diagnosis.cohort import UNTOUCHED, group_of
 from sentinel.pipeline.diagnosis.forecast import eta_from_count
 from sentinel.pipeline.diagnosis.levels import Ladder
 from sentinel.pipeline.diagnosis.words import count, pace, span
@@ -45,6 +46,9 @@ NEAR = 0.8
 ROLLOUT = 2.5
 """Sources that a deploy can make of one: old and new overlap (2), with half as many again for surge and scaling."""
 
+CENSUS_AGE = 600.0
+"""Seconds for which the last census stands for the groups that there are (`leak`)."""
+
 Census = dict[str, tuple[float, float]]
 """Clients and sources by group."""
 
@@ -58,6 +62,7 @@ class _Surge:
     risen: float
     """When it last rose."""
     groups: Census
+    untouched: dict[str, float]
     told: bool = False
     """Once told it is told to its end, whoever is blamed later."""
     culprit: Culprit | None = None
@@ -92,7 +97,8 @@ class Flood:
     _first: float | None = field(default=None, init=False, repr=False)
     _time: float = field(default=0.0, init=False, repr=False)
     _groups: Census = field(default_factory=dict, init=False, repr=False)
-    """Before it began, as of the time `_counted`."""
+    """Before it began, as of the time `_counted`; so are those never used again."""
+    _untouched: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _counted: float = field(default=float("-inf"), init=False, repr=False)
     _surge: _Surge | None = field(default=None, init=False, repr=False)
 
@@ -132,7 +138,7 @@ class Flood:
             return None
         if clients < NEAR * ceiling and self._brought_by_sources(view, clients - max(usual, before)):
             return None
-        return _Surge(began, before, usual, clients, view.now, dict(self._groups))
+        return _Surge(began, before, usual, clients, view.now, dict(self._groups), self._untouched)
 
     def _needed(self, view: View, ceiling: float) -> float:
         """How far above the usual level is too far."""
@@ -179,6 +185,7 @@ class Flood:
             self._usual -= (1.0 - 0.5 ** (seconds / self.half_life)) * (self._usual - clients)
         if view.now - self._counted >= self.within / 10 and clients <= self._usual + self._needed(view, ceiling) / 4:
             self._groups, self._counted = _census(view) or self._groups, view.now
+            self._untouched = view.once(_untouched)
 
     def _finding(self, view: View, surge: _Surge, clients: float, ceiling: float) -> Finding:
         gained, room = clients - surge.before, max(1.0, ceiling - surge.usual)
@@ -239,12 +246,16 @@ class Flood:
 
 
 def _leaked(view: View, surge: _Surge, clients: float) -> bool:
-    """Whether leaks have half of what came since it began, each at its mean pace."""
-    leaked = 0.0
-    for leak in view.found.get("leak", ()):
-        lasts = view.now - (view.now if leak.since is None else leak.since)
-        leaked += (leak.value or 0.0) * min(1.0, (view.now - surge.began) / max(1.0, lasts))
-    return leaked >= (clients - surge.before) / 2
+    """Whether half of what came since it began are never-used connections of groups that are blamed for a leak."""
+    blamed = {leak.subject for leak in view.found.get("leak", ())}
+    untouched = view.once(_untouched)
+    leaked = sum(untouched.get(group, 0.0) - surge.untouched.get(group, 0.0) for group in blamed)
+    return bool(blamed) and leaked >= (clients - surge.before) / 2
+
+
+def _untouched(view: View) -> dict[str, float]:
+    """Connections never used again, by group, as of the last census."""
+    return {group_of(track): track.raw for track in view.known(UNTOUCHED, CENSUS_AGE)}
 
 
 def _census(view: View) -> Census:
