@@ -3,7 +3,9 @@
 Judged on the queue's *floor* over a few readings: a healthy queue comes down to its usual low again and again,
 however high it jumps in between; a backlog does not. Noticed as soon as the floor rises beyond chance, which is
 information; a warning when it has gone on rising for `for_`, or when less is completed than the queue is used to
-while work waits, or when the oldest job has waited longer than the objective (`slo`) that was set for the queue.
+while work waits, or when the oldest job has waited longer than the objective (`slo`) that was set for the queue. Where
+none was set, three times the longest wait of former days is taken for it, once there is a whole day of them: to miss
+what nobody promised is information.
 
 What imitates it, and what separates them:
 
@@ -30,7 +32,7 @@ from typing import ClassVar, NamedTuple
 from detectors.trend import mann_kendall
 from sentinel.model import Evidence, Finding, Labels, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
-from sentinel.pipeline.diagnosis.habit import Habit
+from sentinel.pipeline.diagnosis.habit import DAY, Habit
 from sentinel.pipeline.diagnosis.queues import QueueReading, queue_readings
 from sentinel.pipeline.diagnosis.words import clock_time, count, pace, span
 from sentinel.pipeline.series import Track, Window
@@ -46,6 +48,9 @@ RATE = 0.002
 doubles within that time is seen before it is usual."""
 MOST = 40
 """Readings that the rank test looks at, evenly spaced: its cost rises with their square."""
+LONGER = 3.0
+"""A wait three times as long as the longest of former days is worth a line. A choice, and no page hangs on it: a wait
+is depth over pace (Little 1961), so it varies with both, and more than the depth for which `DEEPER` is."""
 WEIGHT = 0.02
 """Of a reading in the usual completions: the memory is about fifty readings with work waiting."""
 
@@ -54,6 +59,10 @@ WEIGHT = 0.02
 class _Queue:
     habit: Habit = field(default_factory=Habit)
     """Floors of former days."""
+    waits: Habit = field(default_factory=Habit)
+    """The longest wait of each day, as of its midnight."""
+    met: float | None = None
+    """When it was seen first."""
     usual: float = 0.0
     """Mean floor of quiet times."""
     capacity: float | None = None
@@ -63,6 +72,13 @@ class _Queue:
     rose: float | None = None
     """When it was last seen to rise."""
     peak: float = 0.0
+
+
+class _Overdue(NamedTuple):
+    """How long a job may wait, and whether somebody said so."""
+
+    limit: Seconds
+    promised: bool
 
 
 class _Growth(NamedTuple):
@@ -109,7 +125,8 @@ class Backlog:
     adopt_after: Seconds = 3600.0
     """A level that has not risen for this long is the new usual one."""
     slo: Mapping[str, Seconds] = field(default_factory=dict)
-    """How long a job may wait, by queue; `*` for all others. Needs a job system that tells the age."""
+    """How long a job may wait, by queue; `*` for all others. Needs a job system that tells the age. A queue without is
+    held to the waits of former days."""
     warm_up: int = 30
 
     _queues: dict[Labels, _Queue] = field(default_factory=dict, init=False, repr=False)
@@ -123,12 +140,24 @@ class Backlog:
             if track is None:
                 continue
             self._follow(queue, track, view)
-            limit = self.slo.get(reading.name, self.slo.get("*"))
-            overdue = limit is not None and reading.oldest is not None and reading.oldest > limit
-            if queue.since is None and not overdue:
+            overdue = self._overdue(queue, reading, view.now)
+            if queue.since is None and overdue is None:
                 self._learn(queue, reading)
             elif reading.name not in stalled:
-                yield self._finding(view, reading, queue, self._moves(queue, track, view), limit if overdue else None)
+                yield self._finding(view, reading, queue, self._moves(queue, track, view), overdue)
+
+    def _overdue(self, queue: _Queue, reading: QueueReading, now: float) -> _Overdue | None:
+        """Whether the oldest job has waited for too long, and by what measure."""
+        if reading.oldest is None:
+            return None
+        queue.met = now if queue.met is None else queue.met
+        midnight = now - now % DAY
+        limit = self.slo.get(reading.name, self.slo.get("*"))
+        promised = limit is not None
+        if limit is None and midnight - queue.met >= DAY:
+            limit = max(self.for_, LONGER * queue.waits.usual(midnight))
+        queue.waits.learn(midnight, reading.oldest if limit is None else min(reading.oldest, limit))
+        return _Overdue(limit, promised) if limit is not None and reading.oldest > limit else None
 
     def _follow(self, queue: _Queue, track: Track, view: View) -> None:
         """Whether the floor has left the usual, or has come back."""
@@ -192,7 +221,7 @@ class Backlog:
         return Severity.WARNING if late or (worse and (lasted >= self.for_ or slowed)) else Severity.INFO
 
     def _finding(
-        self, view: View, reading: QueueReading, queue: _Queue, growth: _Growth, overdue: Seconds | None
+        self, view: View, reading: QueueReading, queue: _Queue, growth: _Growth, overdue: _Overdue | None
     ) -> Finding:
         name, waiting = reading.name, reading.waiting
         since = view.now - (reading.oldest or 0.0) if queue.since is None else queue.since
@@ -201,7 +230,7 @@ class Backlog:
             target=view.target,
             source=self.name,
             kind="cause",
-            severity=self._severity(queue, reading, growth, lasted, overdue is not None),
+            severity=self._severity(queue, reading, growth, lasted, overdue is not None and overdue.promised),
             time=view.now,
             firing=True,
             summary=" ".join(_sentences(reading, queue, growth, since, overdue)),
@@ -222,7 +251,7 @@ class Backlog:
 
 
 def _sentences(
-    reading: QueueReading, queue: _Queue, growth: _Growth, since: float, overdue: Seconds | None
+    reading: QueueReading, queue: _Queue, growth: _Growth, since: float, overdue: _Overdue | None
 ) -> Iterable[str]:
     name, waiting = reading.name, reading.waiting
     if growth.rate > 0:
@@ -233,7 +262,8 @@ def _sentences(
         moves = f"as many as before, since {clock_time(since)}"
     yield f"{count(waiting)} jobs wait in {name}, {moves}; usually it {_low(queue)}."
     if overdue is not None and reading.oldest is not None:
-        yield f"The oldest has waited {span(reading.oldest)}; the objective is {span(overdue)}."
+        promise = "the objective is" if overdue.promised else "by former days it should be no more than"
+        yield f"The oldest has waited {span(reading.oldest)}; {promise} {span(overdue.limit)}."
 
 
 def _low(queue: _Queue) -> str:
@@ -241,12 +271,12 @@ def _low(queue: _Queue) -> str:
 
 
 def _evidence(
-    reading: QueueReading, queue: _Queue, growth: _Growth, lasted: Seconds, overdue: Seconds | None
+    reading: QueueReading, queue: _Queue, growth: _Growth, lasted: Seconds, overdue: _Overdue | None
 ) -> Iterable[Evidence]:
     yield Evidence("jobs waiting", reading.waiting, "jobs", f"now and then it {_low(queue)}")
     yield Evidence("growth", growth.rate, "jobs/s", "not above 0 for long")
     yield Evidence("above the usual for", lasted, "s")
     if reading.oldest is not None:
-        yield Evidence("oldest job", reading.oldest, "s", "" if overdue is None else f"up to {overdue:.0f}")
+        yield Evidence("oldest job", reading.oldest, "s", "" if overdue is None else f"up to {overdue.limit:.0f}")
     if reading.completed is not None and queue.capacity is not None:
         yield Evidence("completed", reading.completed, "jobs/s", f"about {queue.capacity:.3g} while work waits")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Habit"]
+__all__ = ["DAY", "Habit"]
 
 DAY = 86400.0
 SLOTS = 96

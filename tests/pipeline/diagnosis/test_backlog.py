@@ -123,6 +123,36 @@ def test_the_objective_of_all_others_is_the_star() -> None:
     assert judged.queue(2.0, oldest_age_seconds=61.0) is not None
 
 
+def a_day(judged: Judged, longest: float) -> list[Finding | None]:
+    """A poll each five minutes; jobs wait for up to `longest` seconds, most of all at its end."""
+    return [judged.queue(2.0, after=300.0, oldest_age_seconds=longest * number / 288) for number in range(289)]
+
+
+def test_without_an_objective_a_wait_far_beyond_those_of_former_days_is_information() -> None:
+    judged = Judged(Backlog())
+    for _ in range(2):
+        assert not any(a_day(judged, longest=400.0))
+    assert judged.queue(2.0, oldest_age_seconds=1190.0) is None
+    found = judged.queue(2.0, oldest_age_seconds=1210.0)
+    assert found is not None
+    assert found.severity is Severity.INFO
+    assert "The oldest has waited 20 min; by former days it should be no more than 20 min." in found.summary
+
+
+def test_before_a_whole_day_was_seen_no_wait_is_too_long() -> None:
+    judged = Judged(Backlog())
+    a_day(judged, longest=400.0)
+    assert judged.queue(2.0, oldest_age_seconds=40_000.0) is None
+
+
+def test_waits_that_have_become_longer_for_good_are_usual_some_days_later() -> None:
+    judged = Judged(Backlog())
+    for _ in range(2):
+        a_day(judged, longest=400.0)
+    days = [a_day(judged, longest=40_000.0) for _ in range(4)]
+    assert [any(day) for day in days] == [True, True, True, False]
+
+
 def test_a_slow_rise_is_found_before_it_becomes_usual() -> None:
     """One job in three polls, with a saw-tooth of three jobs on it: ten readings are not enough, forty are."""
     judged = Judged(Backlog())
