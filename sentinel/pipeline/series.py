@@ -55,15 +55,18 @@ class Track:
 
     def gauge(self, time: float, value: float) -> None:
         """Take a sampled value as it is."""
-        self.time, self.raw, self.value = time, value, value
-        self._keep(time, value)
+        self.time = time
+        self.raw = self.value = value
+        if self._times is not None:
+            self._keep(time, value)
 
     def counter(self, time: float, value: float) -> None:
         """Take a counter's reading: the rate since the last one. A fall means that it began again at 0."""
         if self.time != float("-inf"):
             risen = value - self.raw if value >= self.raw else value
             self.value = risen / (time - self.time)
-            self._keep(time, self.value)
+            if self._times is not None:
+                self._keep(time, self.value)
         self.time, self.raw = time, value
 
     def window(self, since: float) -> Window:
@@ -78,6 +81,17 @@ class Track:
         return self._values[-count:].tolist() if self._values else []
 
 
+class _Family:
+    """All series of one metric."""
+
+    __slots__ = ("counts", "newest", "tracks")
+
+    def __init__(self, metric: str) -> None:
+        self.counts = metric.endswith("_total")
+        self.newest = float("-inf")
+        self.tracks: dict[Labels, Track] = {}
+
+
 class SeriesStore:
     """All series of one target.
 
@@ -89,59 +103,61 @@ class SeriesStore:
     def __init__(self, windowed: Iterable[str], forget_after: Seconds = 3600.0) -> None:
         self._windowed = frozenset(windowed)
         self._forget_after = forget_after
-        self._tracks: dict[str, dict[Labels, Track]] = {}
-        self._newest: dict[str, float] = {}
+        self._families: dict[str, _Family] = {}
         self._swept = float("-inf")
         self.late = 0
         """Samples dropped because a newer one of their series was there already."""
 
     def feed(self, poll: Poll) -> None:
         """Take all samples of a poll. NaN and late samples are dropped and counted, never mended."""
+        families = self._families
         for (metric, labels), time, value, exemplar in poll.samples:
-            track = self._track(metric, labels)
+            family = families.get(metric)
+            if family is None:
+                family = families[metric] = _Family(metric)
+            track = family.tracks.get(labels)
+            if track is None:
+                track = family.tracks[labels] = Track(labels, metric in self._windowed)
             if time <= track.time or value != value:
                 self.late += 1
                 continue
-            if metric.endswith("_total"):
+            if family.counts:
                 track.counter(time, value)
             else:
                 track.gauge(time, value)
             track.exemplar = exemplar
-            if time > self._newest.get(metric, float("-inf")):
-                self._newest[metric] = time
+            if time > family.newest:
+                family.newest = time
         if poll.time - self._swept > self._forget_after / 4:
             self._sweep(poll.time)
 
-    def _track(self, metric: str, labels: Labels) -> Track:
-        by_labels = self._tracks.get(metric)
-        if by_labels is None:
-            by_labels = self._tracks[metric] = {}
-        track = by_labels.get(labels)
-        if track is None:
-            track = by_labels[labels] = Track(labels, metric in self._windowed)
-        return track
-
     def _sweep(self, now: float) -> None:
         self._swept = now
-        for by_labels in self._tracks.values():
-            for labels in [k for k, track in by_labels.items() if now - track.time > self._forget_after]:
-                del by_labels[labels]
+        for family in self._families.values():
+            ended = [labels for labels, track in family.tracks.items() if now - track.time > self._forget_after]
+            for labels in ended:
+                del family.tracks[labels]
 
     def one(self, metric: str, labels: Labels = ()) -> Track | None:
         """The series of that metric and exactly these labels."""
-        return self._tracks.get(metric, {}).get(labels)
+        family = self._families.get(metric)
+        return None if family is None else family.tracks.get(labels)
 
     def each(self, metric: str) -> Iterator[Track]:
         """Series of a metric that were part of its newest reading; those that were not have ended."""
-        newest = self._newest.get(metric)
-        return (track for track in self._tracks.get(metric, {}).values() if track.time == newest)
+        family = self._families.get(metric)
+        if family is None:
+            return iter(())
+        newest = family.newest
+        return (track for track in family.tracks.values() if track.time == newest)
 
     def newest(self, metric: str) -> float | None:
         """Time of the newest sample of a metric."""
-        return self._newest.get(metric)
+        family = self._families.get(metric)
+        return None if family is None or family.newest == float("-inf") else family.newest
 
     def samples(self) -> Iterator[tuple[Series, Track]]:
         """Every series that has not ended, for metrics pages."""
-        for metric in self._tracks:
+        for metric in self._families:
             for track in self.each(metric):
                 yield Series(metric, track.labels), track

@@ -104,7 +104,10 @@ class Diagnosis:
         findings: list[Finding] = []
         judged = set()
         for cause in self._causes:
-            if all(store.newest(metric) == poll.time for metric in cause.needs):
+            for metric in cause.needs:
+                if store.newest(metric) != poll.time:
+                    break
+            else:
                 judged.add(cause.name)
                 found = list(cause.judge(view))
                 if found:
