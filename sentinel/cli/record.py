@@ -48,7 +48,8 @@ def _record(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{arguments.file} exists already; a tape is not overwritten") from error
     except OSError as error:
         raise CommandError(f"{arguments.file} cannot be written: {error.strerror}") from error
-    print(f"{polls} polls of {len(settings.targets)} servers in {arguments.file}; look with `sentinel replay`")
+    servers = "one server" if len(settings.targets) == 1 else f"{len(settings.targets)} servers"
+    print(f"{polls} polls of {servers} in {arguments.file}; look with `sentinel replay`")
     return 0
 
 

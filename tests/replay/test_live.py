@@ -104,7 +104,7 @@ def test_record_writes_what_a_server_says_and_no_credential(
     said = capsys.readouterr().out
     assert b"hunter2" not in file.read_bytes()
     polls = [entry for entry in read(file) if isinstance(entry, Poll)]
-    assert f"{len(polls)} polls of 1 servers" in said
+    assert f"{len(polls)} polls of one server" in said
     assert 3 <= len(polls) <= 5
     assert any(isinstance(entry, Advance) for entry in read(file))
     metrics = {sample.series.metric for poll in polls for sample in poll.samples}
