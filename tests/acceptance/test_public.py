@@ -29,7 +29,7 @@ def configured(directory: Path, target: str, receiver: str, page: str, switch: s
         f"targets: [{{name: redis-a, url: '{target}'}}]\n"
         f"receivers: {{ops: [{{kind: webhook, url: '{receiver}'}}]}}\n"
         f"http: {{url: 'http://127.0.0.1:{port}'}}\n"
-        f"dead_mans_switches: {{outside: {{kind: healthchecks, url: '{switch}', interval: 30s}}}}\n"
+        f"dead_mans_switches: {{outside: {{kind: healthchecks, url: '{switch}', interval: 120s}}}}\n"
         "status_pages:\n"
         f"  customers: {{kind: statuspage, page: pg1, api_key: {KEY}, url: '{page}', publish: [\n"
         "    {component: '1001', name: Background jobs, causes: [frozen], quorum: 1}]}\n"

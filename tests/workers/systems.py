@@ -129,7 +129,7 @@ def _environment() -> dict[str, str]:
 SYSTEMS = (
     System("celery", "celery_app.py", queue="celery", taken=2, delays=False, pauses=False, hangs=6),
     System("rq", "rq_app.py"),
-    System("arq", "arq_app.py", queue="arq:queue", pauses=False, hangs=15),
+    System("arq", "arq_app.py", queue="arq:queue", pauses=False, hangs=30, goodbye=40),
     System(
         "dramatiq", "dramatiq_app.py", queue="default", taken=2, in_flight=2, pauses=False, greets=False, goodbye=40
     ),

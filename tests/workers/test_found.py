@@ -45,7 +45,7 @@ async def test_three_systems_at_once_are_found_and_shown_within_two_intervals(
 
 
 FLEETS = [system.name for system in SYSTEMS if system.offers.heartbeat != "no" and system.name != "arq"]
-"""Those of arq are recognized only at moments in which they ask for work, and its application here has few of them."""
+"""Workers of arq are recognized only at moments in which they ask for work: not in every run are all five."""
 
 
 @pytest.mark.parametrize("name", FLEETS)

@@ -21,7 +21,8 @@ from sentinel.samplers.queues.fleet import Fleet, Presence
 
 __all__ = ["Arq", "health_of"]
 
-_DEAD_AFTER: Seconds = 15.0
+_DEAD_AFTER: Seconds = 30.0
+"""The list of connections is as old as that at times; arq itself has no such time."""
 _QUIET: Seconds = 5.0
 _FIRST = 100
 

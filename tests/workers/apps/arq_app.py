@@ -20,12 +20,12 @@ async def job(ctx: object, path: str) -> None:
 
 
 class WorkerSettings:
-    """One job at a time, and a health key that is written anew at once."""
+    """One job at a time, and a health key that is written anew every few seconds."""
 
     functions = (job,)
     redis_settings = settings
     max_jobs = 1
-    health_check_interval = 1
+    health_check_interval = 5
 
 
 async def enqueue(count: int, path: str, **when: float) -> None:
