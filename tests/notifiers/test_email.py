@@ -144,7 +144,12 @@ def unused_port() -> int:
 
 async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sentinel.notifiers.email._TIMEOUT", 0.1)
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with silent:
         office = PostOffice()
         office.port = silent.sockets[0].getsockname()[1]

@@ -85,8 +85,10 @@ def test_a_channel_that_is_talked_on_is_read_no_further_than_it_is_listened_to(l
                 except TimeoutError:
                     break
             stopped.set()
-            await writer.drain()
-            writer.close()
+            try:
+                await writer.drain()
+            finally:
+                writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         link = await opened(server.sockets[0].getsockname()[1])
