@@ -78,8 +78,8 @@ def test_a_channel_that_is_talked_on_is_read_no_further_than_it_is_listened_to(l
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             nonlocal sent
-            for sent in range(1, 2_000_000):
-                writer.write(b":%d\r\n" % sent)
+            for sent in range(1, 1_000_000):
+                writer.write(b"$1000\r\n%01000d\r\n" % sent)
                 try:
                     await asyncio.wait_for(writer.drain(), 0.2)
                 except TimeoutError:
@@ -94,8 +94,8 @@ def test_a_channel_that_is_talked_on_is_read_no_further_than_it_is_listened_to(l
         link = await opened(server.sockets[0].getsockname()[1])
         async with asyncio.timeout(20):
             await stopped.wait()
-            heard = [await link.pushed(5.0) for _ in range(sent)]
-        assert sent > 5000
+            heard = [int(await link.pushed(5.0)) for _ in range(sent)]
+        assert sent > 1500
         assert heard == list(range(1, sent + 1))
         await link.close()
         server.close()
