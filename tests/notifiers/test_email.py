@@ -146,8 +146,10 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sentinel.notifiers.email._TIMEOUT", 0.1)
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            writer.close()
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with silent:
