@@ -262,11 +262,13 @@ class Publishing:
         Raises:
             PublishingError: it is known, nobody configured it, or a person wrote last.
         """
-        key, rule = (page, component), next((r for r in self._rules(page) if r.component == component), None)
-        if rule is None:
+        key = page, component
+        rules = self._rules_of(key)
+        if not rules:
             raise PublishingError(f"{page} has no rule for {component} any more; resolve it on the page")
         if key in self._published:
             raise PublishingError(f"what is open on {page} for {component} is known")
+        rule = rules[0]
         if not any(_pattern(template, rule).fullmatch(text) for template in rule.texts()):
             raise PublishingError(f"a person wrote last on {page} about {component}; resolve it on the page")
         name, status = ulid(now, f"{self._key(page, component)}:adopted:{now!r}"), _STATUSES[rule.status]
@@ -274,7 +276,7 @@ class Publishing:
 
     def targets_of(self, page: str, component: str, names: Iterable[str]) -> list[str]:
         """Those targets whose trouble may be public in a component."""
-        rules = [rule for rule in self._rules(page) if rule.component == component]
+        rules = self._rules_of((page, component))
         return [name for name in names if any(_matches_target(rule, name) for rule in rules)]
 
     def published(self) -> list[Published]:
@@ -489,11 +491,10 @@ class Publishing:
         self._firing, self._ended = dict(firing), dict(ended)
         self._begun, self._dropped = dict(begun), dict(dropped)
         for key, each in published.items():
-            rules = [rule for rule in self._rules(key[0]) if rule.component == key[1]]
-            if rules:
+            if rules := self._rules_of(key):
                 self._published[key] = replace(each, rule=rules[0] if each.rule not in rules else each.rule)
             else:
-                self.notes.append(f"{key[0]}: {each.ref} has no rule any more; resolve it on the page")
+                self._leave(key, each.ref)
 
     def catch_up(self, last: Iterable[Notification]) -> None:
         """Take up what pages were told after `progress` was saved, or without it: nothing public is ever forgotten.
@@ -518,13 +519,13 @@ class Publishing:
                 self._catch_up(key, told, update, status)
 
     def _catch_up(self, key: Key, told: Notification, update: PublicUpdate, status: ComponentStatus) -> None:
-        rule = next((rule for rule in self._rules(key[0]) if rule.component == key[1]), None)
-        if rule is None:
-            self.notes.append(f"{key[0]}: {told.incident.ref} has no rule any more; resolve it on the page")
+        rules = self._rules_of(key)
+        if not rules:
+            self._leave(key, told.incident.ref)
             return
         known = self._published.get(key)
         if known is None or known.id != told.incident.id:
-            known = Published(told.destination, key[1], rule, told.incident.id, update.started)
+            known = Published(told.destination, key[1], rules[0], told.incident.id, update.started)
             self._begun.setdefault(key[0], []).append(told.time)
         self._published[key] = replace(
             known,
@@ -537,8 +538,13 @@ class Publishing:
             updates=told.incident.sequence,
         )
 
-    def _rules(self, page: str) -> tuple[PublicRule, ...]:
-        return self._pages[page].rules if page in self._pages else ()
+    def _rules_of(self, key: Key) -> list[PublicRule]:
+        page, component = key
+        rules = self._pages[page].rules if page in self._pages else ()
+        return [rule for rule in rules if rule.component == component]
+
+    def _leave(self, key: Key, ref: str) -> None:
+        self.notes.append(f"{key[0]}: {ref} has no rule any more; resolve it on the page")
 
 
 def public_key(instance_id: str, page: str, component: str) -> str:
