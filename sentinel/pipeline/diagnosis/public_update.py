@@ -37,24 +37,37 @@ class PublicUpdate:
 
     def _draft(self, view: View, track: Track) -> Finding:
         page, ref, component, text = _told(track)
-        return Finding(
-            target=view.target,
-            source=self.name,
-            kind="cause",
-            severity=Severity.WARNING,
-            time=view.now,
-            firing=True,
-            summary=f"Shall customers read this of {component} on {page}? “{text}”",
-            subject=f"{page}/{ref}",
-            value=track.raw,
-            evidence=(Evidence("has waited for", track.raw, "s", "an answer; it is dropped without one"),),
-            first_action=f"Publish it with `sentinel page approve {ref}`, drop it with `sentinel page withdraw {ref}`.",
-            ruled_out=("not public: without an answer customers read nothing",),
-            since=view.now - track.raw,
+        return self._finding(
+            view,
+            f"{page}/{ref}",
+            f"Shall customers read this of {component} on {page}? “{text}”",
+            Evidence("has waited for", track.raw, "s", "an answer; it is dropped without one"),
+            f"Publish it with `sentinel page approve {ref}`, drop it with `sentinel page withdraw {ref}`.",
+            "not public: without an answer customers read nothing",
+            waited=track.raw,
         )
 
     def _left(self, view: View, track: Track) -> Finding:
         page, ref, component, _ = _told(track)
+        return self._finding(
+            view,
+            f"{page}/{ref}",
+            f"A person wrote on {page} about {component}: Sentinel leaves {ref} alone and writes nothing more.",
+            Evidence("updates that are not Sentinel's", 1.0, "", "0"),
+            f"Resolve {ref} on {page} by hand when it is over.",
+            "not a lost answer: the newest update there is none that Sentinel sent",
+        )
+
+    def _finding(
+        self,
+        view: View,
+        subject: str,
+        summary: str,
+        evidence: Evidence,
+        first_action: str,
+        ruled_out: str,
+        waited: float | None = None,
+    ) -> Finding:
         return Finding(
             target=view.target,
             source=self.name,
@@ -62,11 +75,13 @@ class PublicUpdate:
             severity=Severity.WARNING,
             time=view.now,
             firing=True,
-            summary=f"A person wrote on {page} about {component}: Sentinel leaves {ref} alone and writes nothing more.",
-            subject=f"{page}/{ref}",
-            evidence=(Evidence("updates that are not Sentinel's", 1.0, "", "0"),),
-            first_action=f"Resolve {ref} on {page} by hand when it is over.",
-            ruled_out=("not a lost answer: the newest update there is none that Sentinel sent",),
+            summary=summary,
+            subject=subject,
+            value=waited,
+            evidence=(evidence,),
+            first_action=first_action,
+            ruled_out=(ruled_out,),
+            since=None if waited is None else view.now - waited,
         )
 
 
