@@ -97,7 +97,6 @@ async def keep_telling(
         now: Gives Unix seconds.
         metrics: Counts pings by what they said and how they went.
     """
-    teller = _Teller(name, switch, stand, now, metrics)
     try:
         session = open_session(switch)
     except OSError as error:
@@ -105,45 +104,41 @@ async def keep_telling(
         log(_logger, logging.ERROR, "A dead man's switch cannot be told: its certificates cannot be loaded", **said)
         return
     async with session:
-        teller.session = session
+        teller = _Teller(name, switch, stand, now, metrics, session)
         await keep_pace(switch.interval, 0.0, teller.tell_a_round, lambda missed: None)
 
 
+@dataclass
 class _Teller:
     """Rounds of one switch."""
 
+    name: str
+    switch: Switch
+    stand: Callable[[], Awaitable[Stand]]
+    now: Callable[[], float]
+    metrics: Metrics
     session: aiohttp.ClientSession
-
-    def __init__(
-        self,
-        name: str,
-        switch: Switch,
-        stand: Callable[[], Awaitable[Stand]],
-        now: Callable[[], float],
-        metrics: Metrics,
-    ) -> None:
-        self._name, self._switch, self._stand, self._now, self._metrics = name, switch, stand, now, metrics
-        self._said = ""
+    _said: str = ""
 
     async def tell_a_round(self) -> None:
         loop = asyncio.get_running_loop()
         began, identity = loop.time(), uuid4()
-        if self._switch.told_of_starts:
-            await self._ping("start", self._switch.begin, Round(identity, self._now()))
+        if self.switch.told_of_starts:
+            await self._ping("start", self.switch.begin, Round(identity, self.now()))
         trouble = await self._trouble()
-        done = Round(identity, self._now(), trouble, loop.time() - began)
-        why = await self._ping("fail" if trouble else "success", self._switch.end, done)
+        done = Round(identity, self.now(), trouble, loop.time() - began)
+        why = await self._ping("fail" if trouble else "success", self.switch.end, done)
         self._say(why or trouble)
         if not why and not trouble:
-            self._metrics.switch_told_seconds.labels(switch=self._name).set(done.now)
+            self.metrics.switch_told_seconds.labels(switch=self.name).set(done.now)
 
     async def _trouble(self) -> str:
         """What does not work although it was given its time."""
         found = ["how it stands cannot be said"]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._switch.interval / 2):
+            async with asyncio.timeout(self.switch.interval / 2):
                 while True:
-                    found = list(troubles(await self._stand(), self._now(), self._switch.max_outbox_age))
+                    found = list(troubles(await self.stand(), self.now(), self.switch.max_outbox_age))
                     if not found:
                         break
                     await asyncio.sleep(_AGAIN)
@@ -159,14 +154,14 @@ class _Teller:
         except DeliveryError as error:
             outcome, why = error.outcome.value, str(error)
         except Exception as error:  # noqa: BLE001 - as with a notification: a bug in a ping must not end the watching
-            outcome, why = "bug", f"{type(error).__name__} in the {self._switch.kind} switch: please report it"
-        self._metrics.switch_pings.labels(switch=self._name, signal=signal, outcome=outcome).inc()
+            outcome, why = "bug", f"{type(error).__name__} in the {self.switch.kind} switch: please report it"
+        self.metrics.switch_pings.labels(switch=self.name, signal=signal, outcome=outcome).inc()
         return why
 
     def _say(self, why: str) -> None:
         """That it began and that it ended; not each word of it in between, which holds seconds that grow."""
         if why and not self._said:
-            log(_logger, logging.WARNING, "A dead man's switch is not told that all works", switch=self._name, why=why)
+            log(_logger, logging.WARNING, "A dead man's switch is not told that all works", switch=self.name, why=why)
         elif self._said and not why:
-            log(_logger, logging.INFO, "A dead man's switch is told again that all works", switch=self._name)
+            log(_logger, logging.INFO, "A dead man's switch is told again that all works", switch=self.name)
         self._said = why
