@@ -107,6 +107,8 @@ class _Followed:
     """When it was not permitted to look, or a key of that name is something else, and what was said."""
     told: bool = False
     """Whether there was anything at the last reading, such as a worker that is gone now."""
+    met: bool = False
+    """Whether it was there at some time, so that there is something to remember of it."""
     _follower: Follower | None = field(default=None, init=False)
 
     @property
@@ -182,8 +184,6 @@ class Queues:
         """What the last sample had to leave out, and why; empty when all could be read."""
         self.news: list[str] = []
         """What was found or has vanished; whoever tells of it empties the list."""
-        self._met: set[tuple[str, int]] = set()
-        """Systems that were there at some time, so that there is something to remember of them."""
         self._refused: list[str] = []
         self._look_in((db,))
         self._channels = self.channels
@@ -341,9 +341,9 @@ class Queues:
         self._looked, self._left_out = now - early, room.left_out
         self._tell()
         self._refused, self._channels = self._refusals(), self.channels
-        self._met |= {(each.kind, each.db) for each in self._all if each.lives}
         for each in self._all:
-            if (each.kind, each.db) not in self._met:
+            each.met = each.met or each.lives
+            if not each.met:
                 each.rest()
         return errors
 
