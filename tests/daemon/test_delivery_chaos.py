@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import sqlite3
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 from aiohttp import web
 
+from tests.daemon.processes import sender
 from tests.daemon.sender import LANES
 from tests.notifiers.fakes import Fake, serving
 
@@ -53,24 +49,6 @@ class Hostile(Fake):
         return await super().handle(request)
 
 
-@asynccontextmanager
-async def sender(state: Path, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A sender in its own process, taking up where the last one was killed."""
-    root = Path(__file__).parents[2]
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.daemon.sender", str(state), url, str(EVENTS),
-        cwd=root, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
-    try:
-        assert child.stdout is not None
-        assert await child.stdout.readline() == b"ready\n"
-        yield child
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-
-
 @pytest.mark.slow
 async def test_all_arrive_in_order_and_copies_have_the_same_id_although_the_sender_is_killed_six_times(
     tmp_path: Path,
@@ -80,12 +58,12 @@ async def test_all_arrive_in_order_and_copies_have_the_same_id_although_the_send
         assert isinstance(fake, Hostile)
         for kill in range(KILLS):
             goal = EVENTS * (kill + 1) // (KILLS + 2)
-            async with sender(state, fake.url), fake.progress:
+            async with sender("tests.daemon.sender", str(state), fake.url, str(EVENTS)), fake.progress:
                 await fake.progress.wait_for(lambda goal=goal: len(fake.ids) >= goal)  # type: ignore[misc]
                 fake.deaf, fake.unheard = True, 0
                 await fake.progress.wait_for(lambda: fake.unheard > 0)
             fake.deaf = False
-        async with sender(state, fake.url) as last:
+        async with sender("tests.daemon.sender", str(state), fake.url, str(EVENTS)) as last:
             assert last.stdout is not None
             assert await last.stdout.read() == b"done\n"
     first_seen = list(dict.fromkeys(fake.ids))

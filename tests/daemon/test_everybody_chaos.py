@@ -6,11 +6,8 @@ Nothing is lost, each lane is in order, copies are copies, and the public sees e
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import sqlite3
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +22,7 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.daemon.everybody import EVENTS, INCIDENTS, LANES, LIST_LAG, PUBLIC, PUBLIC_INCIDENTS, TOLD, lanes
+from tests.daemon.processes import sender
 from tests.notifiers.fakes import Fake, serving
 from tests.notifiers.fakes.post_office import PostOffice, post_office
 from tests.notifiers.fakes.slack_app import FakeSlackApp
@@ -120,38 +118,21 @@ async def doors(world: World) -> AsyncIterator[dict[str, Any]]:
         yield found
 
 
-@asynccontextmanager
-async def sender(state: Path, found: dict[str, Any]) -> AsyncIterator[asyncio.subprocess.Process]:
-    root = Path(__file__).parents[2]
-    addresses = {kind: str(double.port) if kind == "email" else double.url for kind, double in found.items()}
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.daemon.everybody", str(state), json.dumps(addresses),
-        cwd=root, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
-    try:
-        assert child.stdout is not None
-        assert await child.stdout.readline() == b"ready\n"
-        yield child
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-
-
 @pytest.mark.slow
 async def test_nothing_is_lost_and_nothing_public_is_made_twice(tmp_path: Path) -> None:
     assert EVENTS >= 400
     assert len(list(lanes())) >= 17
     state, world = tmp_path / "state" / "sentinel.db", World()
     async with doors(world) as found, asyncio.timeout(170):
+        addresses = {kind: str(double.port) if kind == "email" else double.url for kind, double in found.items()}
         for _ in range(KILLS):
             goal = world.asked + EVENTS // 4
-            async with sender(state, found), world.progress:
+            async with sender("tests.daemon.everybody", str(state), json.dumps(addresses)), world.progress:
                 await world.progress.wait_for(lambda goal=goal: world.asked >= goal)  # type: ignore[misc]
                 world.deaf, world.unheard = True, 0
                 await world.progress.wait_for(lambda: world.unheard >= 3)
             world.deaf = False
-        async with sender(state, found) as last:
+        async with sender("tests.daemon.everybody", str(state), json.dumps(addresses)) as last:
             assert last.stdout is not None
             assert await last.stdout.read() == b"done\n"
         for kind in (*TOLD, *PUBLIC):
