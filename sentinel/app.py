@@ -13,17 +13,13 @@ Whatever the pipeline is told, what follows goes through `commit`: there is no o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
-from typing import Any, Literal
-from urllib.parse import urlsplit
-
-from aiohttp.web import Application
+from typing import Any
 
 from sentinel import __version__, model
 from sentinel.aftercare import Aftercare, Verb
@@ -32,6 +28,7 @@ from sentinel.clock import Clock
 from sentinel.config import ConfigError, Settings
 from sentinel.delivery import Delivery
 from sentinel.fallback import Fallbacks
+from sentinel.listening import listening
 from sentinel.logs import Redactor, configure, log
 from sentinel.metrics import Metrics
 from sentinel.model import Incident, Notification, Poll, Seconds, Secret, Severity
@@ -45,18 +42,16 @@ from sentinel.samplers.pushed import PushedHeartbeats
 from sentinel.samplers.target import Target
 from sentinel.self_watch import self_poll
 from sentinel.signals import Signals, Told
-from sentinel.statefile import replace
 from sentinel.store import Store, StoreError
 from sentinel.systemd import ServiceManager
-from sentinel.tape import Begin, Tape, TapedPipeline
-from sentinel.web import Guard, ListenError, TargetState, make_app, serve
-from sentinel.web.approval import Links, key_of
+from sentinel.tape import Begin
+from sentinel.taping import Taping
+from sentinel.web import TargetState
+from sentinel.web.approval import Links
 
 __all__ = ["run"]
 
 SNAPSHOT_EVERY: Seconds = 60.0
-TAPE_EVERY: Seconds = 1.0
-"""How often the tape goes to the disk: so much of it a SIGKILL may cost."""
 DRAIN: Seconds = 4.0
 """How long due notifications may take at the end. A commit and a close on a locked file take 2 s each on top."""
 COLLECT_AFTER = (20_000, 20, 20)
@@ -70,9 +65,6 @@ SELF_EVERY: Seconds = 15.0
 """From one look at what does not get through, or is not saved, to the next."""
 HEARTBEATS_EVERY: Seconds = 5.0
 """From one look at the pushed heartbeats to the next."""
-DEFAULT_PORT = 9750
-"""Of `http: listen:`; if it is taken, as by another Sentinel, any free port does."""
-
 _logger = logging.getLogger("sentinel.app")
 
 
@@ -98,7 +90,7 @@ async def run(load: Callable[[], Settings], clock: Clock | None = None) -> None:
         stack.push_async_callback(store.close)
         daemon = _Daemon(clock or Clock(), store, settings, ServiceManager())
         stack.push_async_callback(daemon.close_targets)
-        stack.push_async_callback(daemon.end_tape)
+        stack.push_async_callback(daemon.taping.end)
         await daemon.restore()
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
@@ -136,8 +128,7 @@ class _Daemon:
     """By which drafts may be answered; None if nobody could follow them."""
     _aftercare: Aftercare = field(init=False)
     _pushed_file: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _tape: Tape | None = None
-    _tape_failing: str = ""
+    taping: Taping = field(default_factory=Taping)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(__version__, latest=lambda: self.pipeline.latest())
@@ -155,8 +146,9 @@ class _Daemon:
         if snapshot.why:
             log(_logger, logging.INFO, "Detectors start cold", why=snapshot.why)
         self._listen_for_heartbeats()
-        await self._begin_tape("warm" if snapshot.data or incidents else "cold")
-        self.pipeline = self._make_pipeline()
+        begin = Begin(self.now(), "warm" if snapshot.data or incidents else "cold")
+        await self.taping.begin(self.settings.state_dir / "tape", self.settings.tape, begin)
+        self.pipeline = self.taping.pipeline(self.settings.pipeline)
         self._take_up(snapshot.data, incidents, told, kept, public)
 
     def _take_up(
@@ -191,7 +183,12 @@ class _Daemon:
             open_incidents=lambda: {incident.id for incident in self.pipeline.incidents()},
             finish=self._with_link,
         )
-        async with self._pages(), asyncio.TaskGroup() as tasks:
+        key = self.store.path.with_name("links.key")
+        async with (
+            listening(self, settings.http, settings.state_dir, key, must=not self._served) as self._links,
+            asyncio.TaskGroup() as tasks,
+        ):
+            self._served = True
             delivering = tasks.create_task(self.delivery.run())
             watching = [tasks.create_task(work) for work in self._work()]
             self.manager.ready(f"Watching {len(settings.targets)} targets")
@@ -228,8 +225,7 @@ class _Daemon:
         yield self._keep_saving()
         yield self._lateness.watch()
         yield keep_pace(SELF_EVERY, SELF_EVERY, self._look_at_itself, lambda missed: None)
-        if self._tape is not None:
-            yield self._keep_taping(self._tape)
+        yield self.taping.keep_writing()
         yield keep_sweeping(
             self.settings.pipeline.instance_id, self.settings.notifiers, self._public, self.act, self.now
         )
@@ -247,7 +243,7 @@ class _Daemon:
     def adopt(self, settings: Settings) -> None:
         """New settings: the pipeline goes on from where the old one was, where the two agree."""
         old, before, self.settings = self.pipeline, self.settings, settings
-        self.pipeline = self._make_pipeline()
+        self.pipeline = self.taping.pipeline(settings.pipeline)
         self._listen_for_heartbeats()
         self._take_up(old.snapshot(), [*old.incidents(), *old.recent()], old.told(), old.kept())
         gone = {target.name for target in before.targets} - {target.name for target in settings.targets}
@@ -260,8 +256,7 @@ class _Daemon:
             self.metrics.forget_destination(name)
         for name in before.switches.keys() - settings.switches.keys():
             self.metrics.forget_switch(name)
-        if self._tape is not None:
-            self._tape.gap("reload", self.now())
+        self.taping.gap("reload", self.now())
         if settings.tape != before.tape:
             log(_logger, logging.WARNING, "Another tape needs a restart", stays="on" if before.tape.keep else "off")
         if settings.state_dir != before.state_dir:
@@ -283,70 +278,11 @@ class _Daemon:
         for target in self._targets.values():
             await target.close()
 
-    @asynccontextmanager
-    async def _pages(self) -> AsyncIterator[None]:
-        """Serve the pages. A default port that is taken is no reason not to watch: any free one does then."""
-        async with AsyncExitStack() as stack:
-            address = self.settings.http.address
-            await self._make_links()
-            if address is not None:
-                await self._listen(stack, *address)
-            self._served = True
-            yield
-
-    async def _listen(self, stack: AsyncExitStack, host: str, port: int) -> None:
-        """After a reload an address that is taken costs the pages, and not the watching."""
-        try:
-            bound = await stack.enter_async_context(serve(self._app(host), host, port))
-        except ListenError as error:
-            if port == DEFAULT_PORT:
-                log(_logger, logging.WARNING, "Serving the pages on another port", why=str(error))
-                bound = await stack.enter_async_context(serve(self._app(host), host, 0))
-            elif self._served:
-                log(_logger, logging.ERROR, "No pages are served until the next reload", why=str(error))
-                return
-            else:
-                raise
-        log(_logger, logging.INFO, "Serving /metrics, /healthz and /readyz", host=bound[0], port=bound[1])
-        await self._write_address(*bound)
-        stack.callback(self._forget_address)
-
-    def _app(self, host: str) -> Application:
-        http = self.settings.http
-        named = urlsplit(http.url).hostname
-        hosts = (*http.hosts, named) if named else http.hosts
-        return make_app(self, guard=Guard(host, http.token, hosts), links=self._links)
-
     def _with_link(self, told: Notification) -> Notification:
         """As it is sent: with the link that answers a draft, which nothing else ever holds."""
         if self._links is None:
             return told
         return self._links.put_into(told, (one for one, _, _ in self.pipeline.published()), self.now())
-
-    async def _make_links(self) -> None:
-        """Where people reach the pages, drafts are told with a link. Without its key there is the command still."""
-        self._links, url = None, self.settings.http.url
-        if url and self.settings.http.address is not None:
-            try:
-                key = await asyncio.to_thread(key_of, self.store.path.with_name("links.key"))
-            except OSError as error:
-                log(_logger, logging.ERROR, "Drafts are told without a link to answer them", why=str(error))
-            else:
-                self._links = Links(key, url)
-
-    async def _write_address(self, host: str, port: int) -> None:
-        """Leave word for the commands that ask the daemon where it listens."""
-        near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-        url = f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
-        try:
-            await asyncio.to_thread(replace, self.settings.state_dir / "api", url.encode())
-        except OSError as error:
-            log(_logger, logging.WARNING, "Commands will not find the daemon by themselves", why=str(error))
-
-    def _forget_address(self) -> None:
-        """Nobody listens there any more; another daemon's address may be the newest then."""
-        with contextlib.suppress(OSError):
-            (self.settings.state_dir / "api").unlink()
 
     # Its tasks
 
@@ -483,42 +419,6 @@ class _Daemon:
         elif self._unsaved and not why:
             log(_logger, logging.INFO, "What was learnt is saved again")
         self._unsaved = why
-
-    def _make_pipeline(self) -> Pipeline:
-        """What judges by the present settings, on tape if there is one."""
-        settings = self.settings.pipeline
-        return Pipeline(settings) if self._tape is None else TapedPipeline(settings, self._tape)
-
-    async def _begin_tape(self, start: Literal["cold", "warm"]) -> None:
-        """A tape that cannot be begun is told, and no reason not to watch."""
-        if not self.settings.tape.keep:
-            return
-        folder, begin = self.settings.state_dir / "tape", Begin(self.now(), start)
-        try:
-            self._tape = await asyncio.to_thread(Tape, folder, self.settings.tape, begin)
-        except OSError as error:
-            log(_logger, logging.ERROR, "No tape is kept", folder=str(folder), why=str(error))
-
-    async def end_tape(self) -> None:
-        """Whatever ended the daemon, what it was told last is on the tape."""
-        if self._tape is not None:
-            await self._to_disk(self._tape.close)
-
-    async def _keep_taping(self, tape: Tape) -> None:
-        while True:
-            await asyncio.sleep(TAPE_EVERY)
-            await self._to_disk(tape.write)
-
-    async def _to_disk(self, write: Callable[[], None]) -> None:
-        failing = ""
-        try:
-            await asyncio.to_thread(write)
-        except OSError as error:
-            failing = str(error)
-        if failing != self._tape_failing:
-            level = logging.ERROR if failing else logging.INFO
-            log(_logger, level, "The tape is not written" if failing else "The tape is written again", why=failing)
-        self._tape_failing = failing
 
     async def _keep_alive(self, interval: Seconds) -> None:
         while True:
