@@ -31,6 +31,7 @@ from sentinel.notifiers.network import (
     literal_refused,
     redact,
     tls_context,
+    usual_tls,
 )
 from sentinel.notifiers.wording import clean
 
@@ -137,7 +138,7 @@ def open_session(settings: object) -> aiohttp.ClientSession:
     own = settings if isinstance(settings, HttpSettings) else HttpSettings()
     connector = aiohttp.TCPConnector(
         resolver=_GuardedResolver(deny_private=own.deny_private_networks),
-        ssl=tls_context(own),
+        ssl=usual_tls(own) or tls_context(own),  # True is the context that all of aiohttp shares
         force_close=True,
         limit=8,
     )
