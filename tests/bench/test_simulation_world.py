@@ -215,6 +215,16 @@ def test_the_wall_is_where_an_unfixed_leak_would_have_met_the_ceiling() -> None:
     assert World(replace(plan, leaks=(fixed,))).wall() is None
 
 
+def test_the_wall_of_a_leak_is_not_that_of_one_which_its_fix_leaves_behind() -> None:
+    plan = quiet_plan(6, days=3, limits=((0.0, 6_000),))
+    label = named_groups(plan)[0]
+    first = Leak(label, 900.0, MONDAY + DAY, stop=MONDAY + DAY + 3 * HOUR)
+    rest = Leak(label, 700.0, MONDAY + DAY + 3.1 * HOUR)
+    alone, both = World(replace(plan, leaks=(first,))), World(replace(plan, leaks=(first, rest)))
+    assert both.wall((first,)) == alone.wall((first,))
+    assert both.wall((rest,), rest.start) == World(replace(plan, leaks=(rest,))).wall()
+
+
 def test_at_the_ceiling_the_count_stands_and_refusals_rise() -> None:
     plan = quiet_plan(6, days=2, limits=((0.0, 1_500),), restarts=())
     leak = Leak(named_groups(plan)[0], 600.0, MONDAY + DAY)

@@ -132,10 +132,19 @@ def fill_range(
 ) -> tuple[Seconds, Seconds] | None:
     """Seconds until as many more have come as are `left`: nominal 80 % range.
 
-    The log of the time has a variance of dispersion / gained for the rate seen, dispersion / left for the arrivals to
-    come (both a count's, by the delta method), and `drift` squared for a rate that changes. Dispersion is the variance
-    of counts over their mean: 1 for arrivals one by one at random, more for bursts, of which many must be seen before
-    their rate is known. The rate is that of the last blocks, of as many as make this variance least.
+    What comes is taken for clusters that come at random (a compound Poisson process). Its dispersion D, the variance of
+    a long count over its mean, is the size of such a cluster: 1 for arrivals one by one, hundreds for bursts. So
+    `gained` tells as much as gained / D clusters do, and what is `left` is left / D of them. The log of the time then
+    has a variance of D / gained for the rate seen, D / left for the arrivals to come (both a count's, by the delta
+    method), and `drift` squared for a rate that changes. Two looks at D are taken, and the larger holds: how much the
+    counts of ten parts differ, which fails while a burst is longer than a part, and how far the course strays from its
+    chord (`_straying`), which needs no parts. Few clusters do not tell their own size well, so that the range is
+    Student's with one freedom more than clusters seen. The rate is that of the last blocks, of as many as make this
+    variance least.
+
+    Misleads before the second burst: what was seen until then is as even as can be. Measured on 20 leaks each of five
+    kinds of bursts: once the gain is at least ten times D (and so D known), ranges hold 70 to 95 %; before the first
+    one hardly any.
 
     Whether what comes follows the traffic of the day is not known beforehand: the range is that of both suppositions,
     until what was seen says clearly which is true.
@@ -148,7 +157,7 @@ def fill_range(
         day: A drill's is shorter.
 
     >>> tuple(round(s) for s in fill_range([(30, 10)], (300, 300)))
-    (78, 129)
+    (77, 130)
     >>> tuple(round(s) for s in fill_range([(3000, 1000)], (300, 300)))
     (90, 111)
     """
@@ -175,8 +184,8 @@ def _course(blocks: Sequence[Block], left: tuple[float, float], day: Seconds, *,
         return None
     mean, ahead = gained / seconds, max(1.0, (left[0] + left[1]) / 2)
     parts = _parts(blocks, seconds / PARTS)
-    misfit, freedom = _pearson(parts, mean), len(parts) - 1
-    scatter = max(1.0, misfit / freedom) if freedom else 1.0
+    misfit = _pearson(parts, mean)
+    scatter = max(1.0, misfit / max(1, len(parts) - 1), _straying(blocks, mean))
     variance, rate = math.inf, mean
     came = lasted = 0.0
     for gain, length in reversed(blocks):
@@ -185,17 +194,17 @@ def _course(blocks: Sequence[Block], left: tuple[float, float], day: Seconds, *,
             found = scatter / min(came, mean * lasted) + drift(lasted, ahead / mean, day, known=known) ** 2
             if found < variance:
                 variance, rate = found, came / lasted
-    spread = math.exp(_quantile(freedom) * math.sqrt(variance + scatter / ahead))
+    spread = math.exp(_quantile(1 + gained / scatter) * math.sqrt(variance + scatter / ahead))
     return _Course(misfit, scatter, left[0] / rate / spread, left[1] / rate * spread)
 
 
-def _quantile(freedom: int) -> float:
+def _quantile(freedom: float) -> float:
     """That of Student's t which leaves 10 % on either side (Abramowitz and Stegun, 1964, 26.7.5, first term).
 
     >>> round(_quantile(9), 2), round(_quantile(3), 1)  # tables have 1.38 and 1.64
     (1.38, 1.6)
     """
-    return Z80 + (Z80**3 + Z80) / (4 * freedom) if freedom else Z80
+    return Z80 + (Z80**3 + Z80) / (4 * freedom)
 
 
 def _parts(blocks: Sequence[Block], least: Seconds) -> list[Block]:
@@ -219,6 +228,24 @@ def _pearson(parts: Sequence[Block], rate: float) -> float:
     120.0
     """
     return sum((gain - rate * length) ** 2 / (rate * length) for gain, length in parts if length > 0)
+
+
+def _straying(blocks: Sequence[Block], rate: float) -> float:
+    """Dispersion by how far the course of a count strays from its chord.
+
+    Between its ends a course of independent gains is a Brownian bridge, whose mean square is a sixth of the variance
+    of the whole. Source: the Cramer-von Mises estimator of Goldsman, Kang and Seila (1999), "Cramer-von Mises variance
+    estimators for simulations", Operations Research 47, unweighted.
+
+    >>> _straying([(12.0, 60.0), (0.0, 60.0)], 0.1)  # a triangle 6 high: 6 * (6 * 6 / 3) / 12
+    6.0
+    """
+    total = square = aside = 0.0
+    for gain, length in blocks:
+        before, aside = aside, aside + gain - rate * length
+        total += length
+        square += length * (before * before + before * aside + aside * aside) / 3
+    return 6 * square / total / (rate * total)
 
 
 def eta_from_count(now: float, gained: float, seconds: float, left: float, wall: str) -> Eta | None:

@@ -54,8 +54,14 @@ class World:
         self._keep_within_the_ceiling()
 
     def wall(self, leaks: tuple[Leak, ...] = (), after: float = 0.0) -> float | None:
-        """When the ceiling is hit if nobody does anything about `leaks`; None if not within the plan."""
+        """When the ceiling is hit if nobody does anything about `leaks`; None if not within the plan.
+
+        Leaks that begin once these are fixed do not count: nobody can know of them before.
+        """
         demand = self.demand.copy()
+        for later in self.plan.leaks:
+            if any(leak.stop is not None and leak.stop <= later.start for leak in leaks):
+                demand -= self._still_open(later)
         for leak in leaks:
             demand += np.cumsum(self._opened_by[leak], dtype=np.int32) - self._still_open(leak)
         first = self.grid.at(after)

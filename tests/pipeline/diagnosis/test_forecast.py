@@ -48,13 +48,22 @@ def test_eight_of_ten_ranges_hold_the_truth_for_arrivals_at_random() -> None:
 
 
 def test_a_rate_that_came_in_bursts_is_trusted_less() -> None:
-    # 20 expected of each of six: 2 * (40² + 20² + 20²) / 20 = 240, over five degrees of freedom 48; Student's factor is
-    # 1.451. Variance 48/120 + 48/1200 + 0.05² = 0.4425, so that the ends are 600 * exp(±0.965).
+    # 20 expected of each of six: 2 * (40² + 20² + 20²) / 20 = 240, over five degrees of freedom 48, and the course
+    # strays by less. That is 120/48 clusters; Student's factor of 3.5 freedoms is 1.523. Variance 48/120 + 48/1200 +
+    # 0.05² = 0.4425, so that the ends are 600 * exp(±1.013).
     steady, bursts = [(20.0, 10.0)] * 6, [(60.0, 10.0), (0.0, 10.0), (0.0, 10.0)] * 2
     narrow, wide = fill_range(steady, (1200, 1200), day=1e12), fill_range(bursts, (1200, 1200), day=1e12)
     assert narrow is not None
     assert narrow[0] > 500
-    assert wide == (pytest.approx(600 * math.exp(-0.965), rel=2e-3), pytest.approx(600 * math.exp(0.965), rel=2e-3))
+    assert wide == (pytest.approx(600 * math.exp(-1.013), rel=2e-3), pytest.approx(600 * math.exp(1.013), rel=2e-3))
+
+
+def test_one_burst_longer_than_a_part_tells_little_of_the_pace() -> None:
+    # 400 in 20 of 100 minutes: the course is a triangle 320 high above its chord, 6 * 320²/3/400 = 512; ten parts give
+    # 178. 400/512 clusters; Student's factor of 1.78 freedoms is 1.757. Variance 512/400 + 512/4000 + 0.05² = 1.41.
+    found = fill_range([(10.0, 30.0)] * 40 + [(0.0, 30.0)] * 160, (4000, 4000), day=1e12)
+    assert found is not None
+    assert [math.log(end / 60_000) for end in found] == pytest.approx([-2.087, 2.087], rel=2e-3)
 
 
 def test_eight_of_ten_ranges_hold_the_truth_for_bursts_that_come_at_random() -> None:
