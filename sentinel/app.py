@@ -141,7 +141,7 @@ class _Daemon:
         since = self.now() - self.settings.pipeline.incidents.history
         incidents = await self.store.live_incidents(resolved_since=since)
         told, kept, public = await self.store.told(), await self.store.kept(), await self.store.public()
-        snapshot = await self.store.load_snapshot()
+        snapshot = await self.store.snapshot.load()
         self._say_of_the_store()
         if snapshot.why:
             log(_logger, logging.INFO, "Detectors start cold", why=snapshot.why)
@@ -409,7 +409,7 @@ class _Daemon:
         self._say_of_the_store()
         why = ""
         try:
-            await self.store.save_snapshot(self.pipeline.snapshot_parts(), self.now())
+            await self.store.snapshot.save(self.pipeline.snapshot_parts(), self.now())
             self._saved = self.now()
         except StoreError as error:
             why = str(error)

@@ -64,7 +64,7 @@ def copy(tmp_path: Path) -> Path:
 
 BREACHES = [
     ("layers", "sentinel/model.py", "import sentinel.pipeline"),
-    ("layers", "sentinel/store.py", "import sentinel.config.newcomer"),
+    ("layers", "sentinel/store/store.py", "import sentinel.config.newcomer"),
     ("layers", "sentinel/unplaced_room.py", ""),
     ("detectors", "detectors/newcomer.py", "import sentinel"),
     ("pure", "sentinel/pipeline/newcomer.py", "import asyncio"),

@@ -338,7 +338,7 @@ async def test_text_that_is_not_unicode_does_not_lose_the_row(tmp_path: Path) ->
 
 async def test_directory_and_files_are_for_us_alone(store: Store) -> None:
     await store.commit([incident()], [], NOW)
-    await store.save_snapshot([b"state"], NOW)
+    await store.snapshot.save([b"state"], NOW)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
     assert set(modes) == {"sentinel.db", "sentinel.db-wal", "sentinel.db-shm", "sentinel.lock", "sentinel.snapshot"}
     assert set(modes.values()) == {0o600}
@@ -478,9 +478,9 @@ async def test_memory_is_bounded_while_the_disk_fails_and_keeps_what_matters(tmp
 
 async def test_a_snapshot_comes_back_whole(store: Store) -> None:
     data = bytes(range(256)) * 100
-    await store.save_snapshot([b"older"], NOW)
-    await store.save_snapshot([data[:100], data[100:]], NOW)
-    assert (await store.load_snapshot()).data == data
+    await store.snapshot.save([b"older"], NOW)
+    await store.snapshot.save([data[:100], data[100:]], NOW)
+    assert (await store.snapshot.load()).data == data
 
 
 async def test_a_snapshot_that_breaks_off_leaves_the_old_one(store: Store) -> None:
@@ -488,16 +488,16 @@ async def test_a_snapshot_that_breaks_off_leaves_the_old_one(store: Store) -> No
         yield b"half"
         raise KeyError("a bug in what makes it")
 
-    await store.save_snapshot([b"older"], NOW)
+    await store.snapshot.save([b"older"], NOW)
     with pytest.raises(KeyError):
-        await store.save_snapshot(broken(), NOW)
-    assert (await store.load_snapshot()).data == b"older"
-    await store.save_snapshot([b"newer"], NOW)
-    assert (await store.load_snapshot()).data == b"newer"
+        await store.snapshot.save(broken(), NOW)
+    assert (await store.snapshot.load()).data == b"older"
+    await store.snapshot.save([b"newer"], NOW)
+    assert (await store.snapshot.load()).data == b"newer"
 
 
 async def test_no_snapshot_is_an_ordinary_cold_start(store: Store) -> None:
-    snapshot = await store.load_snapshot()
+    snapshot = await store.snapshot.load()
     assert (snapshot.data, snapshot.why) == (None, "no detector state yet: detectors start cold")
 
 
@@ -515,9 +515,9 @@ async def test_no_snapshot_is_an_ordinary_cold_start(store: Store) -> None:
     ],
 )
 async def test_a_snapshot_that_does_not_fit_is_left_and_says_why(store: Store, spoil, why: str) -> None:
-    await store.save_snapshot([b"state"], NOW)
+    await store.snapshot.save([b"state"], NOW)
     spoil(store.path.with_suffix(".snapshot"))
-    snapshot = await store.load_snapshot()
+    snapshot = await store.snapshot.load()
     assert snapshot.data is None
     assert why in snapshot.why
 
@@ -525,7 +525,7 @@ async def test_a_snapshot_that_does_not_fit_is_left_and_says_why(store: Store, s
 async def test_a_snapshot_that_cannot_be_saved_says_what_to_do(store: Store) -> None:
     store.path.with_suffix(".snapshot").mkdir()
     with pytest.raises(StoreError, match=r"cannot save detector state: .*; check the disk"):
-        await store.save_snapshot([b"state"], NOW)
+        await store.snapshot.save([b"state"], NOW)
 
 
 async def test_rows_found_late_come_before_rows_made_meanwhile(tmp_path: Path) -> None:
