@@ -31,7 +31,7 @@ from sentinel.fingerprints import Fingerprint
 from sentinel.fingerprints.read import FingerprintError, known, read
 from sentinel.notifiers.base import Notifier
 from sentinel.notifiers.voice import Links, Voice
-from sentinel.pipeline.publishing import PublicPage
+from sentinel.pipeline.public_rules import PublicPage
 from sentinel.pipeline.settings import Destination, PipelineSettings, Route
 from sentinel.samplers.pushed import TARGET as PUSHED
 from sentinel.self_watch import TARGET as SELF

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sentinel.config.file import CAUSES, KINDS
 from sentinel.config.settings import Settings
 from sentinel.model import Reason, Severity
-from sentinel.pipeline.publishing import PublicPage
+from sentinel.pipeline.public_rules import PublicPage
 from sentinel.pipeline.settings import Destination, Route, Rule
 from sentinel.samplers.target import TargetSettings
 

@@ -48,7 +48,7 @@ __all__ = [
     "default_rules",
 ]
 
-SNAPSHOT_VERSION = "9"
+SNAPSHOT_VERSION = "10"
 """Changes with the shape of what `snapshot` holds; another version is not read."""
 TOGETHER = 8
 """Targets in one part of a snapshot: ten milliseconds of work, and names that they share are there once."""

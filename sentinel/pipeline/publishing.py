@@ -7,8 +7,8 @@ that are well, and a budget is left; and by default a person still approves the 
     trouble ─ gates ─▶ drafted ─ approve ─▶ investigating ─ clear ─▶ monitoring ─ stays clear ─▶ resolved
                          └─ no answer: dropped     └────── a relapse goes back ◀──┘
 
-Knows pages by their destination, rules and gates. Does not know vendors, nor why an incident fires; never sees a
-label, host or queue in what it writes, because its templates cannot name one. Ids come from the incidents' own
+Knows pages by their destination, and what is public on them. Does not know vendors, nor why an incident fires; never
+sees a label, host or queue in what it writes, because its templates cannot name one. Ids come from the incidents' own
 times, so that a step told twice across a crash makes nothing twice.
 
 Source: reference/delivery.md section 8.
@@ -16,11 +16,9 @@ Source: reference/delivery.md section 8.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from sentinel.model import (
     ComponentStatus,
@@ -30,131 +28,27 @@ from sentinel.model import (
     Notification,
     PublicUpdate,
     Reason,
-    Seconds,
     Severity,
     Stage,
     fingerprint,
     ulid,
 )
 from sentinel.pipeline.diagnosis.words import clock_time, span
+from sentinel.pipeline.public_rules import STATUSES, Gates, PublicPage, PublicRule, refusal
 
 __all__ = [
-    "VARIABLES",
-    "Gates",
-    "Mode",
-    "PublicPage",
-    "PublicRule",
     "Published",
     "Publishing",
     "PublishingError",
     "public_key",
-    "refusal",
 ]
 
-VARIABLES: Final = ("component", "started_at", "stage", "ref")
-"""All that a template may name."""
-
-_PRIVATE = (
-    ("an address", re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b|\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){3,}", re.IGNORECASE)),
-    ("a URL of a server", re.compile(r"\b(rediss?|valkeys?|unix|amqps?|postgres(ql)?|mysql)://", re.IGNORECASE)),
-    ("an internal name", re.compile(r"\.(internal|local|lan|corp|svc|cluster|home)\b", re.IGNORECASE)),
-    ("a host name", re.compile(r"\b[a-z][a-z0-9-]*-\d+\b|\b[a-z][\w.-]*:\d+\b|\blocalhost\b", re.IGNORECASE)),
-    ("a secret", re.compile(r"\b(password|passwd|secret|token|api[_-]?key)\b\s*[:=]", re.IGNORECASE)),
-)
-"""What must not be public, whoever wrote it. The reference (SNT-…) is taken out before they look."""
-
-_TEXTS: Final = ("investigating", "ongoing", "monitoring", "resolved")
-_WORD = re.compile(r"\{([^{}]*)\}")
-
-Status = Literal["degraded", "partial", "major"]
-_STATUSES: Mapping[str, ComponentStatus] = {
-    "degraded": ComponentStatus.DEGRADED,
-    "partial": ComponentStatus.PARTIAL,
-    "major": ComponentStatus.MAJOR,
-}
-
-
-class PublishingError(Exception):
-    """A person asked for something that cannot be; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class PublicRule:
-    """Which trouble customers notice in one component, and in which words."""
-
-    component: str
-    """The page's id of it."""
-    name: str
-    """As customers know it, for `{component}`."""
-    causes: tuple[str, ...]
-    targets: tuple[str, ...] = ()
-    """Names or patterns; none: all."""
-    status: Status = "degraded"
-    quorum: int = 2
-    """Different causes, or targets, that must say so together."""
-    title: str = "Delays in {component}"
-    investigating: str = "{component} may be slower than usual. We are looking into it."
-    ongoing: str = "We are still working on the delays in {component}. They began at {started_at}."
-    monitoring: str = "{component} is back to normal. We are watching it."
-    resolved: str = "The delays in {component} that began at {started_at} are over."
-
-    def __post_init__(self) -> None:
-        if not self.component or not self.name:
-            raise ValueError("`component` (the page's id) and `name` (as customers know it) must not be empty")
-        if not self.causes:
-            raise ValueError("`causes` must name what customers notice, such as [stall, refused]")
-        if self.quorum < 1:
-            raise ValueError(f"`quorum` must be at least 1, got {self.quorum}")
-        for template in ("title", *_TEXTS):
-            text: str = getattr(self, template)
-            for name in _WORD.findall(text):
-                if name not in VARIABLES:
-                    raise ValueError(f"`{template}` names {{{name}}}; a public text may only name {_listed(VARIABLES)}")
-            if (why := refusal(text)) is not None:
-                raise ValueError(f"`{template}` holds {why}, which must not be public")
-
-    def texts(self) -> tuple[str, ...]:
-        """The templates of all updates."""
-        return tuple(getattr(self, name) for name in _TEXTS)
-
-
-@dataclass(frozen=True)
-class Gates:
-    """What must hold before something is public by itself, and how it ends."""
-
-    min_severity: Severity = Severity.CRITICAL
-    firing_for: Seconds = 300.0
-    """Without interruption."""
-    stable_for: Seconds = 600.0
-    """How long it must stay clear until it is called resolved."""
-    reopen_window: Seconds = 1800.0
-    """What comes back within this time after its end does so without a mail."""
-    per_hour: int = 2
-    """Incidents a page and hour; what is beyond is drafted."""
-    quiet_for: Seconds = 900.0
-    """No mails to subscribers before an incident is this old, unless somebody approved it."""
-    mail_every: Seconds = 1800.0
-    update_every: Seconds = 1800.0
-    """While it lasts; 0 for never."""
-    draft_ttl: Seconds = 1800.0
-    """A draft that nobody answered is dropped."""
-
-
-Mode = Literal["off", "draft", "component_only", "auto"]
 MOST_UPDATES: Final = 90
 STUCK: Final = 86400.0
 
 
-@dataclass(frozen=True)
-class PublicPage:
-    """What publishing needs to know of a status page."""
-
-    destination: str
-    mode: Mode
-    rules: tuple[PublicRule, ...]
-    gates: Gates = field(default_factory=Gates)
-    drafts: bool = False
-    """Whether the page itself keeps drafts from the public."""
+class PublishingError(Exception):
+    """A person asked for something that cannot be; the text says why and what to do."""
 
 
 @dataclass(slots=True)
@@ -269,15 +163,15 @@ class Publishing:
         if key in self._published:
             raise PublishingError(f"what is open on {page} for {component} is known")
         rule = rules[0]
-        if not any(_pattern(template, rule).fullmatch(text) for template in rule.texts()):
+        if not rule.wrote(text):
             raise PublishingError(f"a person wrote last on {page} about {component}; resolve it on the page")
-        name, status = ulid(now, f"{self._key(page, component)}:adopted:{now!r}"), _STATUSES[rule.status]
+        name, status = ulid(now, f"{self._key(page, component)}:adopted:{now!r}"), STATUSES[rule.status]
         self._published[key] = Published(page, component, rule, name, now, status=status, told=now, updates=1)
 
     def targets_of(self, page: str, component: str, names: Iterable[str]) -> list[str]:
         """Those targets whose trouble may be public in a component."""
         rules = self._rules_of((page, component))
-        return [name for name in names if any(_matches_target(rule, name) for rule in rules)]
+        return [name for name in names if any(rule.concerns(name) for rule in rules)]
 
     def published(self) -> list[Published]:
         """Drafts and open public incidents, oldest first."""
@@ -325,7 +219,7 @@ class Publishing:
             rule=rule,
             id=ulid(since, f"{self._key(page.destination, component)}:{since!r}"),
             opened=since,
-            status=_STATUSES[rule.status],
+            status=STATUSES[rule.status],
             quiet=quiet,
         )
         title, message = self._words(published, Stage.INVESTIGATING)
@@ -380,7 +274,7 @@ class Publishing:
         self, published: Published, gates: Gates, sure: list[tuple[PublicRule, Incident]], now: float
     ) -> Iterator[Notification]:
         published.clear_since = None
-        worst = max((_STATUSES[rule.status] for rule, _ in sure), default=published.status)
+        worst = max((STATUSES[rule.status] for rule, _ in sure), default=published.status)
         relapsed = published.stage is Stage.MONITORING
         if now - published.opened >= STUCK and now - published.told >= STUCK:
             published.told = now
@@ -414,7 +308,7 @@ class Publishing:
             "stage": stage.value,
             "ref": published.ref,
         }
-        return _Words(*(_WORD.sub(lambda found: values[found[1]], text) for text in (rule.title, template)))
+        return _Words(rule.filled(rule.title, values), rule.filled(template, values))
 
     def _tell(self, published: Published, now: float, *, ongoing: bool = False, draft: bool = False) -> Notification:
         page = self._pages[published.page]
@@ -552,49 +446,19 @@ def public_key(instance_id: str, page: str, component: str) -> str:
     return f"sentinel:{instance_id}:{fingerprint('public', page, component)}"
 
 
-def refusal(text: str) -> str | None:
-    """What in a text must not be public; None if nothing is found.
-
-    >>> refusal("Delays in uploads. We are looking into it.")
-    >>> refusal("redis-a:6379 refuses"), refusal("see db.eu.internal"), refusal("10.4.7.9 is full")
-    ('a host name', 'an internal name', 'an address')
-    """
-    text = re.sub(r"\bSNT-[0-9A-Z]{6}\b", "", text)
-    return next((what for what, pattern in _PRIVATE if pattern.search(text)), None)
-
-
 def _matches(rule: PublicRule, incident: Incident, gates: Gates) -> bool:
     return (
         incident.state is IncidentState.OPEN
         and incident.severity >= gates.min_severity
         and incident.cause in rule.causes
-        and _matches_target(rule, incident.target)
+        and rule.concerns(incident.target)
     )
 
 
-def _matches_target(rule: PublicRule, name: str) -> bool:
-    return not rule.targets or any(fnmatchcase(name, pattern) for pattern in rule.targets)
-
-
-def _pattern(template: str, rule: PublicRule) -> re.Pattern[str]:
-    """What a template may have become, at any time."""
-    parts = _WORD.split(template)  # text and names, by turns
-    texts = [re.escape(part) if number % 2 == 0 else _any(part, rule) for number, part in enumerate(parts)]
-    return re.compile("".join(texts).strip(), re.DOTALL)
-
-
-def _any(name: str, rule: PublicRule) -> str:
-    return re.escape(rule.name) if name == "component" else ".{1,40}"
-
-
 def _worst(rules: list[PublicRule], found: list[tuple[PublicRule, Incident]]) -> PublicRule:
-    return max((rule for rule, _ in found), key=lambda rule: (_STATUSES[rule.status], -rules.index(rule)))
+    return max((rule for rule, _ in found), key=lambda rule: (STATUSES[rule.status], -rules.index(rule)))
 
 
 def _corroborated(rule: PublicRule, found: list[tuple[PublicRule, Incident]]) -> bool:
     causes, targets = {each.cause for _, each in found}, {each.target for _, each in found}
     return max(len(causes), len(targets)) >= rule.quorum
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"{{{name}}}" for name in names)

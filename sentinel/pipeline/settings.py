@@ -15,7 +15,7 @@ from detectors.default import Default
 from detectors.vectors import RsHash
 from sentinel.fingerprints import Fingerprint
 from sentinel.model import Reason, Seconds, Severity
-from sentinel.pipeline.publishing import PublicPage
+from sentinel.pipeline.public_rules import PublicPage
 from sentinel.pipeline.schedule import check_schedule
 
 __all__ = [

@@ -22,7 +22,7 @@ from sentinel.model import ComponentStatus, Notification, PublicUpdate, Reason, 
 from sentinel.notifiers.base import Attempt, DeliveryError, Message, Outcome
 from sentinel.notifiers.http import HttpSettings, check_url
 from sentinel.notifiers.voice import Links, Templates
-from sentinel.pipeline.publishing import Gates, Mode, PublicRule
+from sentinel.pipeline.public_rules import Gates, Mode, PublicRule
 
 __all__ = ["LIST_LAG", "Kept", "Page", "Remote", "StatusPage", "decoded", "encoded", "left_to_people", "publish"]
 

@@ -24,7 +24,8 @@ from sentinel.model import (
 )
 from sentinel.pipeline import ActionError, IncidentSettings, Pipeline, PipelineSettings, Rule
 from sentinel.pipeline.actions import Approve, Silence, Withdraw
-from sentinel.pipeline.publishing import Gates, Mode, PublicPage, PublicRule, Publishing, PublishingError, refusal
+from sentinel.pipeline.public_rules import Gates, Mode, PublicPage, PublicRule, refusal
+from sentinel.pipeline.publishing import Publishing, PublishingError
 from tests.pipeline.builders import poll_of
 
 START = 1764000000.0

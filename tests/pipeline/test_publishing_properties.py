@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel.model import Notification, Reason, Stage
-from sentinel.pipeline.publishing import Gates, Mode, Publishing, PublishingError
+from sentinel.pipeline.public_rules import Gates, Mode
+from sentinel.pipeline.publishing import Publishing, PublishingError
 from tests.pipeline.test_publishing import PAGE, START, TWO, incident
 
 TROUBLES: tuple[tuple[Any, ...], ...] = ((), TWO, TWO[:1], (*TWO, incident("backlog", START + 900.0)))

@@ -6,7 +6,8 @@ from sentinel.delivery import BreakerState, Standing
 from sentinel.model import Finding, Severity
 from sentinel.outbox import Outbox
 from sentinel.pipeline.diagnosis.public_update import PublicUpdate
-from sentinel.pipeline.publishing import PublicRule, Published
+from sentinel.pipeline.public_rules import PublicRule
+from sentinel.pipeline.publishing import Published
 from sentinel.self_watch import self_poll
 from sentinel.statuspages.base import Kept
 from tests.pipeline.diagnosis.queue_world import START, Judged
