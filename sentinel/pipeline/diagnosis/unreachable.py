@@ -8,9 +8,11 @@ Three ways in which somebody is cut off from a server that may be well itself:
   the network or a proxy between them and the server.
 
 What imitates it, and what separates them: a restart (a few seconds) and a short blip, by time alone, so nothing is
-said before `for_`. One group that goes is a deploy, a scale-in or a batch that ended; those come one at a time. A
-server that takes the connection and never answers, or answers BUSY, is `frozen`; one that is full still answers on
-the reserved seats and is `refused`.
+said before `for_`. One group that goes is a deploy, a scale-in or a batch that ended; those come one at a time. A flood
+that ends and a leak whose processes are recycled let go of many connections, but not of those that are used every day:
+never-used ones do not count, and a group is lost only below half of its median of the last day, or of as much of it as
+is known. A server that takes the connection and never answers, or answers BUSY, is `frozen`; one that is full still
+answers on the reserved seats and is `refused`.
 
 Source: reference/incidents.md 1.2 (B2, D1, D2), A17 for passwords; lab look-alikes `short_blip` and `redis_restart`.
 """
@@ -20,12 +22,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from statistics import median
 from typing import ClassVar
 
 from sentinel.model import Culprit, Evidence, Finding, Seconds, Severity
 from sentinel.pipeline.diagnosis.base import View
 from sentinel.pipeline.diagnosis.levels import Held
 from sentinel.pipeline.diagnosis.words import clock_time, count, listed, span
+from sentinel.pipeline.series import Track
 
 __all__ = ["Unreachable"]
 
@@ -77,6 +81,8 @@ _MANY = 0.2
 """Part of all clients that must be gone: pools breathe by 10 to 20 % (the lab's load)."""
 _LOST, _BACK = 0.5, 0.7
 """Part of a group's clients that must be lost at once, and part that must be there again for it to be over."""
+_KEPT = 48
+"""Levels that a median is taken of: half an hour apart over a day, closer while less is known."""
 
 
 @dataclass(slots=True)
@@ -99,10 +105,15 @@ class Unreachable:
     """Longer than a restart or a blip takes."""
     within: Seconds = 60.0
     """Clients that go within this time go at once."""
+    day: Seconds = 86400.0
+    """How far back the usual level of a group is looked for."""
 
     _dials: Held = field(default_factory=Held, init=False, repr=False)
     _levels: deque[tuple[float, float, dict[str, float]]] = field(default_factory=deque, init=False, repr=False)
-    """Clients, and clients by group, at the censuses of the last `within`, oldest first."""
+    """Used clients, and those by group, at the censuses of the last `within`, oldest first."""
+    _past: list[tuple[float, dict[str, float]]] = field(default_factory=list, init=False, repr=False)
+    """The same by group over the last `day`, up to `_KEPT` of them, evenly spaced."""
+    _every: Seconds = field(default=0.0, init=False, repr=False)
     _cut: _Cut | None = field(default=None, init=False, repr=False)
 
     def judge(self, view: View) -> Iterable[Finding]:
@@ -177,7 +188,7 @@ class Unreachable:
 
     def _follow(self, view: View) -> None:
         """Groups that lose half of their clients within `within`, two or more of them together."""
-        level = {track.label("group"): track.raw for track in view.each("redis_group_clients")}
+        level = _used(view, view.each("redis_group_clients"))
         if not level:
             return
         if view.steady_since > view.now - self.within:
@@ -188,6 +199,7 @@ class Unreachable:
             self._cut = self._cut if len(gone) >= 2 else None
         else:
             self._cut = self._lost_at_once(view.now, level)
+        self._remember(view.now, level)
         self._levels.append((view.now, sum(level.values()), level))
         while view.now - self._levels[0][0] > self.within:
             self._levels.popleft()
@@ -197,13 +209,29 @@ class Unreachable:
         for time, before, groups in self._levels:
             if clients > (1 - _MANY) * before or now - time > self.within:
                 continue
-            lost = {g: was for g, was in groups.items() if was >= 5 and level.get(g, 0.0) <= (1 - _LOST) * was}
+            fell = [g for g, was in groups.items() if was >= 5 and level.get(g, 0.0) <= (1 - _LOST) * was]
+            if len(fell) < 2:
+                continue
+            held = {group: min(groups[group], self._usual(group)) for group in fell}
+            lost = {g: was for g, was in held.items() if was >= 5 and level.get(g, 0.0) <= (1 - _LOST) * was}
             if len(lost) >= 2:
                 return _Cut(now, lost)
         return None
 
+    def _remember(self, now: float, level: dict[str, float]) -> None:
+        if self._past and now - self._past[-1][0] < self._every:
+            return
+        self._past = [past for past in self._past if past[0] > now - self.day]
+        self._past.append((now, level))
+        if len(self._past) > _KEPT:
+            self._past = self._past[::2]
+            self._every = 2 * (self._past[-1][0] - self._past[0][0]) / _KEPT
+
+    def _usual(self, group: str) -> float:
+        return median([level.get(group, 0.0) for _, level in self._past])
+
     def _lost(self, view: View, cut: _Cut) -> Finding:
-        held = {track.label("group"): track.raw for track in view.known("redis_group_clients", 10 * self.within)}
+        held = _used(view, view.known("redis_group_clients", 10 * self.within))
         before, now = sum(cut.before.values()), sum(held.get(group, 0.0) for group in cut.before)
         groups = listed(sorted(cut.before))
         return Finding(
@@ -236,3 +264,9 @@ class Unreachable:
             affected=view.affected,
             since=cut.since,
         )
+
+
+def _used(view: View, tracks: Iterable[Track]) -> dict[str, float]:
+    """Clients by group, without those that were opened and never used again."""
+    never = {track.labels: track.raw for track in view.store.each("redis_group_unused_clients")}
+    return {track.label("group"): max(0.0, track.raw - never.get(track.labels, 0.0)) for track in tracks}

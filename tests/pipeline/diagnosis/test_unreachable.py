@@ -99,6 +99,30 @@ def test_pools_that_shrink_over_a_quiet_night_are_not_told() -> None:
         assert server.group("api-*", left, 5.0).group("worker-*", left, 20.0).run(60) == []
 
 
+def test_a_flood_that_ends_is_not_told() -> None:
+    server = steady().group("api-*", 400.0, 5.0).group("worker-*", 400.0, 20.0)
+    assert server.run(300) == []
+    assert server.group("api-*", 36.0, 5.0).group("worker-*", 36.0, 20.0).run(600) == []
+
+
+def test_a_leak_whose_processes_are_recycled_is_not_told_though_another_group_shrinks() -> None:
+    server = steady()
+    for hour in range(24):
+        server.group("api-*", 40.0 + 40.0 * hour, 5.0).set(
+            labels(group="api-*"), redis_group_unused_clients=40.0 * hour
+        )
+        assert server.run(3600) == []
+    server.group("api-*", 40.0, 5.0).set(labels(group="api-*"), redis_group_unused_clients=0.0)
+    assert server.group("cron-*", 8.0, 8.0).run(600) == []
+
+
+def test_what_a_group_holds_is_its_median_of_the_last_day() -> None:
+    server = steady().group("api-*", 80.0, 5.0).group("worker-*", 80.0, 20.0)
+    assert server.run(13 * 3600) == []  # more than half of a day at 80
+    findings = server.group("api-*", 30.0, 5.0).group("worker-*", 30.0, 20.0).run(60)
+    assert "60 of 160 are left" in findings[-1].summary
+
+
 def test_clients_that_come_back_after_a_restart_of_the_server_are_not_told() -> None:
     server = steady().add(redis_restarts_total=1.0)
     for group in ("api-*", "worker-*", "cron-*"):
