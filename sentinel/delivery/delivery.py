@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 import aiohttp
 
+from sentinel.delivery.breaker import Breaker, BreakerState, Standing
+from sentinel.delivery.reporting import Report
+from sentinel.delivery.settings import DeliverySettings
 from sentinel.logs import log
 from sentinel.metrics import Metrics
 from sentinel.model import Notification, Reason, Seconds
@@ -28,72 +29,10 @@ from sentinel.notifiers.base import Attempt, DeliveryError, Kept, Message, Notif
 from sentinel.notifiers.http import open_session
 from sentinel.outbox import Outbox, Row, RowState
 
-__all__ = ["BreakerState", "Delivery", "DeliverySettings", "Journal", "Standing"]
+__all__ = ["Delivery", "Journal"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("sentinel.delivery")
 _TICK = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class DeliverySettings:
-    """How hard and how long to try.
-
-    Args:
-        concurrency: Messages under way to one destination at once, each of another incident.
-        backoff_base: First bound of the random wait after a failure; doubled with each further one.
-        backoff_cap: Largest bound of that wait.
-        breaker_failures: Failures in a row, over all incidents, after which a destination is left alone.
-        breaker_wait: For how long, until one message is tried; doubled each time that fails.
-        breaker_wait_cap: Longest such pause.
-        expire_reminders: Age at which a reminder is not worth sending any more.
-        expire_updates: The same for an update.
-        expire_opens: The same for an open whose incident is over by now. One that lasts is told however late.
-        expire_pages: The same for destinations that wake people.
-        expire_all: Age at which anything is given up.
-        fallbacks: Who is told instead while a destination can not be reached, as {oncall/pagerduty: team/slack}.
-        fallback_after: For how long it must not have been reached.
-    """
-
-    concurrency: int = 4
-    backoff_base: Seconds = 1.0
-    backoff_cap: Seconds = 300.0
-    breaker_failures: int = 5
-    breaker_wait: Seconds = 30.0
-    breaker_wait_cap: Seconds = 600.0
-    expire_reminders: Seconds = 600.0
-    expire_updates: Seconds = 3600.0
-    expire_opens: Seconds = 21600.0
-    expire_pages: Seconds = 3600.0
-    expire_all: Seconds = 604800.0
-    fallbacks: Mapping[str, str] = field(default_factory=dict)
-    fallback_after: Seconds = 120.0
-
-
-class BreakerState(enum.StrEnum):
-    """Whether a destination is tried."""
-
-    CLOSED = "closed"
-    """As usual."""
-    OPEN = "open"
-    """Left alone for a while."""
-    HALF_OPEN = "half_open"
-    """One message is tried."""
-    GONE = "gone"
-    """Left alone until the configuration is loaded again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a destination stands."""
-
-    breaker: BreakerState
-    reason: str
-    """The last failure while it is not closed; empty otherwise."""
-    since: float | None
-    """Unix seconds since when it is not closed; None while it is."""
-    paused_for: Seconds
-    """Until it may be tried again; 0 if now."""
-    under_way: int
 
 
 class Journal(Protocol):
@@ -141,7 +80,7 @@ class Delivery:
         self._journal = journal
         self._settings = settings
         self._now = now
-        self._report = report = _Report(metrics, now)
+        self._report = report = Report(metrics, now)
         self._couriers = {
             name: _Courier(name, notifier, journal, settings, now, random or Random(), report, open_incidents, finish)
             for name, notifier in notifiers.items()
@@ -206,7 +145,7 @@ class _Courier:
         settings: DeliverySettings,
         now: Callable[[], float],
         random: Random,
-        report: _Report,
+        report: Report,
         open_incidents: Callable[[], Collection[str]],
         finish: Callable[[Notification], Notification],
     ) -> None:
@@ -223,7 +162,7 @@ class _Courier:
         self._finish = finish
         self._work = asyncio.Event()
         self._under_way: set[str] = set()
-        self._breaker = _Breaker(settings)
+        self._breaker = Breaker(settings)
         self._paused_until = 0.0
         self._throttles = 0
         self._free_at = 0.0
@@ -419,50 +358,6 @@ class _Courier:
         return self._random.uniform(0.0, bound)
 
 
-class _Breaker:
-    """Leaves a destination alone after failures in a row, and tries it with one message from time to time."""
-
-    def __init__(self, settings: DeliverySettings) -> None:
-        self._settings = settings
-        self._failures = 0
-        self._wait = 0.0
-        self._gone = False
-        self.until = 0.0
-        self.since: float | None = None
-        self.reason = ""
-
-    def state(self, now: float) -> BreakerState:
-        if self._gone:
-            return BreakerState.GONE
-        if not self._wait:
-            return BreakerState.CLOSED
-        return BreakerState.OPEN if now < self.until else BreakerState.HALF_OPEN
-
-    def lets_through(self, now: float) -> bool:
-        return self.state(now) in (BreakerState.CLOSED, BreakerState.HALF_OPEN)
-
-    def succeeded(self) -> None:
-        self._failures, self._wait, self.until, self.since, self.reason = 0, 0.0, 0.0, None, ""
-
-    def failed(self, now: float, reason: str) -> None:
-        self._failures += 1
-        if self._wait or self._failures >= self._settings.breaker_failures:
-            self.trip(now, reason)
-
-    def trip(self, now: float, reason: str) -> None:
-        """Open it, or, if one message was tried in vain, for twice as long. Latecomers of before change nothing."""
-        if self.state(now) in (BreakerState.OPEN, BreakerState.GONE):
-            return
-        settings = self._settings
-        self._wait = min(settings.breaker_wait_cap, self._wait * 2) if self._wait else settings.breaker_wait
-        self.until, self.reason = now + self._wait, reason
-        self.since = now if self.since is None else self.since
-
-    def gone(self, now: float, reason: str) -> None:
-        self._gone, self.reason = True, reason
-        self.since = now if self.since is None else self.since
-
-
 def _until_resolved(row: Row, lane: Iterable[Row]) -> list[Row]:
     """The row's incident as it waits in the lane, from its head up to its resolution if that is there."""
     story: list[Row] = []
@@ -473,73 +368,3 @@ def _until_resolved(row: Row, lane: Iterable[Row]) -> list[Row]:
         if one.reason is Reason.RESOLVED:
             break
     return story
-
-
-class _Report:
-    """Says what becomes of each row, in metrics and in the log. Repeats of a failure are logged as debug."""
-
-    def __init__(self, metrics: Metrics, now: Callable[[], float]) -> None:
-        self._metrics = metrics
-        self._now = now
-        self._trouble: dict[str, str] = {}
-        """What was said last of each destination that fails."""
-
-    def delivered(self, row: Row, message: Message) -> None:
-        lag = max(0.0, self._now() - row.created)
-        self._count(row, "delivered")
-        self._metrics.delivery_lag_seconds.labels(destination=row.destination).observe(lag)
-        if self._trouble.pop(row.destination, None) is not None:
-            log(_logger, logging.INFO, "A destination works again", destination=row.destination)
-        for field_name in message.truncated:
-            self._metrics.truncations.labels(destination=row.destination, field=field_name).inc()
-        for template in message.failed_templates:
-            self._metrics.template_errors.labels(destination=row.destination, template=template).inc()
-        cut = {"cut": ",".join(message.truncated)} if message.truncated else {}
-        log(_logger, logging.INFO, "Notified", **_fields(row), lag=round(lag, 3), **cut)
-
-    def failed(self, row: Row, error: DeliveryError) -> None:
-        self._count(row, error.outcome.value)
-        if row.state is RowState.DEAD:
-            self.ended(row)
-            return
-        new = self._trouble.get(row.destination) != row.error
-        self._trouble[row.destination] = row.error
-        level = logging.WARNING if new else logging.DEBUG
-        log(_logger, level, "A notification did not get through", **_fields(row), attempts=row.attempts, why=row.error)
-
-    def not_resent(self, destination: str, error: DeliveryError) -> None:
-        labels = {"destination": destination, "kind": "resent", "outcome": error.outcome.value}
-        self._metrics.notifications.labels(**labels).inc()
-        new = self._trouble.get(destination) != str(error)
-        self._trouble[destination] = str(error)
-        level = logging.WARNING if new else logging.DEBUG
-        log(_logger, level, "What is open could not be told again", destination=destination, why=str(error))
-
-    def ended(self, row: Row) -> None:
-        """A row that was given up."""
-        self._count(row, row.state.value)
-        lost = row.state in (RowState.DEAD, RowState.EXPIRED)
-        if lost:
-            self._metrics.dead_letters.labels(destination=row.destination, reason=row.state.value).inc()
-        level = logging.ERROR if lost else logging.INFO
-        log(_logger, level, "A notification was given up", **_fields(row), outcome=row.state.value, why=row.error)
-
-    def measure(self, outbox: Outbox, standings: Mapping[str, Standing], names: Iterable[str], now: float) -> None:
-        counts, metrics = outbox.counts(), self._metrics
-        metrics.outbox_bytes.set(outbox.bytes)
-        for name in names:
-            for state in (RowState.PENDING, RowState.SENDING):
-                metrics.outbox_rows.labels(destination=name, state=state.value).set(counts[name, state])
-            metrics.outbox_oldest_seconds.labels(destination=name).set(outbox.oldest(name, now))
-        for name, standing in standings.items():
-            level = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1}.get(standing.breaker, 2)
-            metrics.breaker_state.labels(destination=name).set(level)
-
-    def _count(self, row: Row, outcome: str) -> None:
-        labels = {"destination": row.destination, "kind": row.reason.value, "outcome": outcome}
-        self._metrics.notifications.labels(**labels).inc()
-
-
-def _fields(row: Row) -> dict[str, str]:
-    incident = row.notification.incident
-    return {"destination": row.destination, "reason": row.reason.value, "ref": incident.ref, "event": row.event_id}
