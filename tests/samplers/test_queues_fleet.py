@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sentinel.samplers.base import Client
 from sentinel.samplers.queues.ageing import Ageing, Peeking
-from sentinel.samplers.queues.fleet import Fleet
+from sentinel.samplers.queues.base import Sight
+from sentinel.samplers.queues.fleet import Fleet, Presence
 from tests.samplers.adapters.conftest import told
 
 
@@ -80,3 +82,82 @@ def test_a_payload_of_half_a_megabyte_is_fetched_again_after_two_minutes() -> No
     assert not peeking.may("k", 1119.0)
     assert peeking.may("k", 1120.0)
     assert peeking.may("other", 1000.0)
+
+
+class Pool:
+    """Connections of workers on two hosts, and who is seen when some of them ask."""
+
+    def __init__(self) -> None:
+        self.presence = Presence(Fleet("arq", 30.0), quiet=5.0)
+
+    def seen(self, clock: float, asking: str, silent: str = "", *, needed: bool = True, busy: bool = False) -> set[str]:
+        """Each connection is a letter, of the second host a capital one; the ages of workers that are late are told."""
+        clients = [
+            Client(ord(one), f"10.0.0.{1 + one.isupper()}:{ord(one)}", "", 900, idle, False, 0, cmd)
+            for letters, cmd, idle in ((asking, "zrangebyscore", 0), (silent, "exec", 20))
+            for one in letters
+        ]
+        workers = self.presence.recognized(clients, lambda client: client.cmd == "zrangebyscore")
+        self.presence.see("g", workers, clock, clock, needed=needed, busy=busy)
+        return {letter(worker) for worker in workers}
+
+    def late(self, clock: float) -> list[str]:
+        """Workers without a sign of life."""
+        ages = values(self.presence.fleet, clock)
+        return [letter(worker) for (metric, worker), age in ages.items() if "age" in metric and age > 10]
+
+
+def letter(worker: str) -> str:
+    return chr(int(worker.rpartition(":")[2].partition("#")[0]))
+
+
+def test_a_worker_that_asks_over_another_connection_of_its_pool_is_the_same_and_does_not_hang() -> None:
+    pool = Pool()
+    assert pool.seen(1000.0, "a") == {"a"}
+    assert pool.seen(1030.0, "b", "acd") == {"a"}
+    assert pool.seen(1060.0, "c", "abd") == {"a"}
+    assert pool.seen(1090.0, "a", "bcd") == {"a"}
+    assert pool.late(1090.0) == []
+
+
+def test_a_worker_that_is_busy_stays_known_and_is_lost_with_its_connection() -> None:
+    pool = Pool()
+    assert pool.seen(1000.0, "abC") == {"a", "b", "C"}
+    assert pool.seen(1030.0, "", "abC", busy=True) == {"a", "b", "C"}
+    assert pool.late(1030.0) == []
+    assert pool.seen(1060.0, "", "aC", busy=True) == {"a", "C"}
+    pool.seen(1090.0, "", "aC", busy=True)
+    assert pool.late(1090.0) == ["b"]
+
+
+def test_a_connection_takes_the_place_of_none_on_another_host() -> None:
+    pool = Pool()
+    pool.seen(1000.0, "a")
+    assert pool.seen(1030.0, "B", "a", busy=True) == {"a", "B"}
+
+
+def test_one_that_asks_again_beside_the_one_in_its_place_is_a_worker_of_its_own() -> None:
+    pool = Pool()
+    pool.seen(1000.0, "a")
+    pool.seen(1030.0, "b", "a", busy=True)
+    pool.seen(1060.0, "ab")
+    assert len(pool.presence.fleet) == 2
+
+
+def test_how_many_work_is_unknown_while_jobs_are_in_flight_and_nobody_was_seen_to_ask() -> None:
+    presence = Presence(Fleet("arq", 30.0), quiet=5.0)
+    sight = Sight(1000.0, 1000.0, listed=1000.0)
+    told_of = [
+        [one.series.metric for one in presence.see_all(("q",), lambda client: True, sight, needed=True, busy=busy)]
+        for busy in (True, False)
+    ]
+    assert told_of == [[], ["queue_consumers"]]
+
+
+def test_workers_of_several_queues_are_told_of_together() -> None:
+    presence = Presence(Fleet("bee", 30.0), quiet=5.0)
+    client = Client(1, "10.0.0.1:1", "", 9, 0, True, 0, "brpoplpush")
+    sight = Sight(1000.0, 1000.0, place="@db2", listed=1000.0, clients=[client])
+    samples = presence.see_all(("a", "b"), lambda client: True, sight, needed=False, busy=False)
+    assert told(samples)["consumers", "*@db2"] == 1
+    assert dict(samples[-1].series.labels)["group"] == "bee:*@db2"

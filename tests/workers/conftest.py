@@ -63,15 +63,14 @@ class Watch:
         return [value for (metric, _), value in self.values.items() if metric == "heartbeat_age_seconds"]
 
     async def until_known(self) -> None:
-        """Poll until its worker is; where workers are known by their jobs only, after it has had one."""
-        if self.system.greets or self.system.offers.heartbeat == "no":
-            await self.until(self.ages if self.system.greets else lambda: True)
-            return
-        gate = Gate(str(self.directory / "first"))
-        self.system.tell(self.port, "enqueue", "1", gate.path)
+        """Poll until its worker is; where queues are known by their jobs only, after it has had some."""
+        if not self.system.greets:
+            gate = Gate(str(self.directory / "first"))
+            self.system.tell(self.port, "enqueue", str(self.system.taken + 1), gate.path)
+            await self.until(lambda: self.value("depth"))
+            gate.open()
+            await self.until(lambda: self.value("depth") == 0 and self.value("in_flight") in (0, None))
         await self.until(self.ages)
-        gate.open()
-        await self.until(lambda: self.value("in_flight") in (0, None))
 
     async def until(self, seen: Callable[[], Any], patience: float = PATIENCE) -> None:
         """Poll until it can be seen."""

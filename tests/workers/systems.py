@@ -133,10 +133,10 @@ SYSTEMS = (
     System(
         "dramatiq", "dramatiq_app.py", queue="default", taken=2, in_flight=2, pauses=False, greets=False, goodbye=40
     ),
-    System("huey", "huey_app.py", queue="huey", in_flight=None, pauses=False, greets=False),
+    System("huey", "huey_app.py", queue="huey", in_flight=None, pauses=False, greets=False, goodbye=40),
     System("taskiq", "taskiq_app.py", queue="taskiq", delays=False, pauses=False, hangs=20, greets=False),
     System("bullmq", "bullmq_app.js", hangs=25, goodbye=30),
     System("bull", "bull_app.js", hangs=25, goodbye=30),
-    System("bee", "bee_app.js", pauses=False, greets=False),
+    System("bee", "bee_app.js", pauses=False, greets=False, goodbye=40),
     System("sidekiq", "sidekiq_app.rb", pauses=False, hangs=10),
 )

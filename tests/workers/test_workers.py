@@ -25,9 +25,6 @@ def of(condition: Callable[[System], bool]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("system", chosen, indirect=True, ids=lambda system: system.name)
 
 
-LIVELY = of(lambda system: system.offers.heartbeat != "no")
-
-
 async def test_jobs_wait_are_worked_on_and_are_done(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path, gate: Gate
 ) -> None:
@@ -52,7 +49,6 @@ async def test_jobs_wait_are_worked_on_and_are_done(
             await watch.until(lambda: watch.value("in_flight") == 0)
 
 
-@LIVELY
 async def test_a_killed_worker_is_lost_while_work_waits(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path, gate: Gate
 ) -> None:
@@ -79,7 +75,6 @@ async def test_a_stopped_worker_hangs(
         await watch.until(lambda: max(watch.ages(), default=9) < 6)
 
 
-@LIVELY
 async def test_a_worker_that_stops_in_order_is_gone_and_not_lost(
     running: EmbeddedServer, system: System, watch: Watch, tmp_path: Path
 ) -> None:

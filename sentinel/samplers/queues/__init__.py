@@ -297,6 +297,7 @@ class Queues:
             place="" if db == self._own else f"@db{db}",
             clients=[client for client in self._vitals.clients if client.db == db],
             listed=None if listed is None else listed + offset,
+            beside={each.kind for each in self._all if each.db == db and each.lives},
             heard=[message for message in heard if message[0].startswith(f"/{db}.")],
             scanned=self._scanners[db].names if db in self._scanners else (),
             room=room or Room(0),

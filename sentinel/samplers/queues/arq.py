@@ -2,7 +2,8 @@
 
 What runs is told by a key for each job; it is looked up for the first hundred due ones, which are the oldest. All
 workers share one health key, written once an hour unless told otherwise, so that a worker's sign of life is its
-connection: it polls twice a second while it has a slot free.
+connection: it polls twice a second while it has a slot free. One that has none when it is first seen, and none at any
+list of connections after, looks like whoever enqueues: it is not known until it has.
 
 Verified on arq 0.28.0 and 0.25.0. Source: reference/queues.md section 1.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sentinel.model import Sample, Seconds
-from sentinel.samplers.base import Command, Reply
+from sentinel.samplers.base import Client, Command, Reply
 from sentinel.samplers.queues.base import Asking, Offers, QueueState, Rising, Sight, number, numbers, parts, text
 from sentinel.samplers.queues.fleet import Fleet, Presence
 
@@ -91,36 +92,39 @@ class _Arq:
         jobs = [(queue, job, due) for queue, each in found.items() for job, due in _jobs(each[3]) if due <= due_by]
         runs = (yield [("EXISTS", f"arq:in-progress:{job}") for _, job, _ in jobs]) if jobs else []
         samples: list[Sample] = []
+        states: list[QueueState] = []
         for queue, (size, due, health, _) in found.items():
             own = [(at, bool(running)) for (of, _, at), running in zip(jobs, runs, strict=True) if of == queue]
-            samples += self._told(queue, numbers((size, due)), text(health), own, sight)
-        return [*samples, *self._fleet.samples(sight.now, sight.clock)]
+            states.append(self._state(queue, numbers((size, due)), text(health), own, sight.clock))
+            samples += states[-1].samples(queue + sight.place, "arq", sight.now)
+        needed, busy = any(state.depth for state in states), any(state.in_flight for state in states)
+        return [*samples, *self._presence.see_all(self.queues, _asks, sight, needed=needed, busy=busy)]
 
-    def _told(
-        self, queue: str, sizes: Sequence[float], health: str, first: Sequence[tuple[float, bool]], sight: Sight
-    ) -> list[Sample]:
+    def _state(
+        self, queue: str, sizes: Sequence[float], health: str, first: Sequence[tuple[float, bool]], clock: float
+    ) -> QueueState:
         size, due = sizes
         running = sum(runs for _, runs in first)
         waiting = max(0.0, due - running)
         oldest = next((at for at, runs in first if not runs), None)
         told = health_of(health)
-        clients = self._presence.recognized(queue, sight.clients, lambda client: client.cmd == "zrangebyscore")
-        group = f"arq:{queue}{sight.place}"
         state = QueueState(
             depth=waiting,
             eligible=waiting,
-            oldest_age_seconds=sight.clock - oldest / 1000 if waiting and oldest is not None else 0.0,
+            oldest_age_seconds=clock - oldest / 1000 if waiting and oldest is not None else 0.0,
             in_flight=running,
             delayed=size - due,
-            consumers=self._presence.see(
-                group, clients, sight.listed, sight.clock, needed=waiting > 0, busy=running > 0
-            ),
         )
         if told:
             done, failed = self._done.setdefault(queue, Rising()), self._failed.setdefault(queue, Rising())
             state.completed_total = done.to(told.get("j_complete", 0.0) + told.get("j_failed", 0.0))
             state.failed_total = failed.to(told.get("j_failed", 0.0))
-        return list(state.samples(queue + sight.place, "arq", sight.now))
+        return state
+
+
+def _asks(client: Client) -> bool:
+    """It polled within the last second. Before that it may have been used in turn with others of its worker's pool."""
+    return client.cmd == "zrangebyscore" and client.idle <= 1
 
 
 def _health(queue: str) -> str:

@@ -139,6 +139,8 @@ class Sight:
     """Connections to this database, as the last census saw them; workers among them."""
     listed: float | None = None
     """When that was, by the server's clock; None if there was none."""
+    beside: Collection[str] = ()
+    """Kinds of queues that there are in this database."""
     heard: Sequence[tuple[str, bytes]] = ()
     """Messages since the last poll on the channels that were asked for, oldest first."""
     scanned: Collection[str] = ()

@@ -1,7 +1,8 @@
 """Bee-Queue: lists of job ids, a hash of jobs, and sets of those that succeeded or failed.
 
 Queues are known by the channels to which everybody who uses them subscribes, and stay known as long as their keys
-exist. A worker waits without a timeout on a connection without a name: it gives no sign of life.
+exist. A worker takes jobs over a connection that does nothing else and has no name: it is alive while that is. Which
+queue it takes them from cannot be seen.
 
 Verified on Bee-Queue 2.0.0. Source: reference/queues.md section 1.
 """
@@ -13,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sentinel.model import Sample
-from sentinel.samplers.base import Command, Reply
+from sentinel.model import Sample, Seconds
+from sentinel.samplers.base import Client, Command, Reply
 from sentinel.samplers.queues.ageing import Peeking
 from sentinel.samplers.queues.base import (
     Asking,
@@ -30,15 +31,21 @@ from sentinel.samplers.queues.base import (
     text,
     texts,
 )
+from sentinel.samplers.queues.fleet import Fleet, Presence
 
 __all__ = ["Bee", "stamp_of"]
+
+_DEAD_AFTER: Seconds = 30.0
+"""The list of connections is as old as that at times."""
+_QUIET: Seconds = 20.0
+"""A worker that has nothing to do waits in a command, however long; it is out of it only to begin another."""
 
 
 @dataclass(frozen=True)
 class Bee:
     """Queues of Bee-Queue in one database."""
 
-    offers: ClassVar[Offers] = Offers(heartbeat="no")
+    offers: ClassVar[Offers] = Offers(heartbeat="estimate")
     telling: ClassVar[str] = r".+:id"
     needs: ClassVar[tuple[str, ...]] = (
         "pubsub|channels",
@@ -69,11 +76,18 @@ class _Bee:
     named: tuple[str, ...]
     queues: tuple[str, ...] = field(default=(), init=False)
     listens: tuple[str, ...] = field(default=(), init=False)
-    workers: int = field(default=0, init=False)
+    _presence: Presence = field(init=False)
     _stamps: Stamps = field(default_factory=Stamps, init=False)
     _peeking: Peeking = field(default_factory=Peeking, init=False)
     _done: dict[str, Rising] = field(default_factory=dict, init=False)
     _failed: dict[str, Rising] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._presence = Presence(Fleet("bee", _DEAD_AFTER), _QUIET)
+
+    @property
+    def workers(self) -> int:
+        return len(self._presence.fleet)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -101,7 +115,10 @@ class _Bee:
         for (queue, job), payload in zip(missing, jobs, strict=True):
             self._peeking.fetched(queue, payload, sight.clock)
             self._stamps.learn(queue, job, stamp_of(payload))
-        return [sample for queue, each in sizes.items() for sample in self._told(queue, each, sight)]
+        states = {queue: self._state(queue, each, sight.clock) for queue, each in sizes.items()}
+        samples = [each for queue in states for each in states[queue].samples(queue + sight.place, "bee", sight.now)]
+        needed, busy = any(state.depth for state in states.values()), any(state.in_flight for state in states.values())
+        return [*samples, *self._presence.see_all(self.queues, _takes, sight, needed=needed, busy=busy)]
 
     def _key(self, queue: str, part: str) -> str:
         return f"{self.prefix}:{queue}:{part}"
@@ -117,21 +134,25 @@ class _Bee:
             ("ZCOUNT", self._key(queue, "delayed"), "-inf", int(clock * 1000)),
         )
 
-    def _told(self, queue: str, replies: Sequence[Reply], sight: Sight) -> list[Sample]:
+    def _state(self, queue: str, replies: Sequence[Reply], clock: float) -> QueueState:
         waiting = checked(replies[0], self._key(queue, "waiting"))
         active, delayed, failed, created, overdue = numbers(replies[2:])
         done, failures = self._done.setdefault(queue, Rising()), self._failed.setdefault(queue, Rising())
-        state = QueueState(
+        return QueueState(
             depth=waiting + overdue,
             eligible=waiting + overdue,
-            oldest_age_seconds=self._stamps.age(queue, sight.clock) if waiting else None if overdue else 0.0,
+            oldest_age_seconds=self._stamps.age(queue, clock) if waiting else None if overdue else 0.0,
             in_flight=active,
             delayed=delayed - overdue,
             enqueued_total=created,
             completed_total=done.to(created - waiting - active - delayed),
             failed_total=failures.to(failed),
         )
-        return list(state.samples(queue + sight.place, "bee", sight.now))
+
+
+def _takes(client: Client) -> bool:
+    """Those of Bull wait in the same command, and have names."""
+    return client.cmd == "brpoplpush" and not client.name
 
 
 _STAMP = re.compile(rb'"options":\{"timestamp":(\d{10,16})')

@@ -36,7 +36,7 @@ from sentinel.samplers.queues.base import (
     text,
     texts,
 )
-from sentinel.samplers.queues.fleet import Fleet, Presence
+from sentinel.samplers.queues.fleet import Fleet, Presence, name_of
 
 __all__ = ["Bull", "BullMq", "queue_of"]
 
@@ -276,12 +276,12 @@ class _Bull:
     def _workers(self, queue: str, *, needed: bool, busy: bool, sight: Sight) -> int | None:
         if sight.listed is None:
             return None
-        name = names_of(queue, self.prefix)
-        own = [
-            client
+        names = names_of(queue, self.prefix)
+        own = {
+            name_of(client): client
             for client in sight.clients
-            if client.name.split(":w:")[0] in name and client.cmd not in ("xread", "subscribe", "psubscribe")
-        ]
+            if client.name.split(":w:")[0] in names and client.cmd not in ("xread", "subscribe", "psubscribe")
+        }
         group = f"{self.system}:{queue}{sight.place}"
         return self._presence.see(group, own, sight.listed, sight.clock, needed=needed, busy=busy)
 

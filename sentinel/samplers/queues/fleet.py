@@ -10,13 +10,14 @@ Knows how to keep workers from poll to poll. Must not know any job system, nor w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sentinel.model import Sample, Seconds
 from sentinel.samplers.base import Client, sample
+from sentinel.samplers.queues.base import QueueState, Sight
 
-__all__ = ["Fleet", "Presence"]
+__all__ = ["Fleet", "Presence", "name_of"]
 
 _MOST = 2000
 _FORGET_AFTER: Seconds = 3600.0
@@ -119,7 +120,7 @@ class Presence:
     """Workers that are known by their connections alone.
 
     Args:
-        fleet: Where they are kept; a worker's name is its connection's, if it has one, and its address.
+        fleet: Where they are kept.
         quiet: Seconds for which a living worker's connection may show no command.
     """
 
@@ -127,17 +128,17 @@ class Presence:
     quiet: Seconds
     _seen: dict[str, set[str]] = field(default_factory=dict, init=False)
     _missing: dict[str, dict[str, float]] = field(default_factory=dict, init=False)
-    _ids: dict[str, set[int]] = field(default_factory=dict, init=False)
-    """Connections once recognized, whose last command may be any since."""
+    _known: dict[int, str] = field(default_factory=dict, init=False)
+    """Worker of each connection that was recognized, whatever its last command is since."""
 
     def see(
-        self, group: str, clients: Iterable[Client], listed: float | None, clock: float, *, needed: bool, busy: bool
+        self, group: str, workers: Mapping[str, Client], listed: float | None, clock: float, *, needed: bool, busy: bool
     ) -> int:
         """Take the connections of a group's workers from the last list, and tell how many there are.
 
         Args:
             group: Whose workers they are.
-            clients: One connection a worker.
+            workers: The connection of each.
             listed: When the list was taken, by the server's clock; None for never.
             clock: The server's time now.
             needed: Work waits there, or is abandoned.
@@ -145,19 +146,49 @@ class Presence:
         """
         if listed is None:
             return 0
-        present = {f"{client.name}@{client.addr}".lstrip("@"): client for client in clients}
-        for worker, client in present.items():
+        for worker, client in workers.items():
             hangs = client.idle > self.quiet and not client.blocked and not busy
             beat = listed - client.idle + self.quiet if hangs else clock
             self.fleet.beat(worker, group, beat, clock)
-        self._account(group, set(present), clock, needed)
-        return len(present)
+        self._account(group, set(workers), clock, needed)
+        return len(workers)
 
-    def recognized(self, group: str, clients: Iterable[Client], recognize: Callable[[Client], bool]) -> list[Client]:
-        """The connections of a group's workers: those that show it now, and those that have before."""
-        known = self._ids.get(group, set())
-        found = [client for client in clients if client.id in known or recognize(client)]
-        self._ids[group] = {client.id for client in found}
+    def see_all(
+        self, queues: Collection[str], asks: Callable[[Client], bool], sight: Sight, *, needed: bool, busy: bool
+    ) -> list[Sample]:
+        """The workers of all queues of a database together, where nothing tells which of them they work on.
+
+        While there are jobs in flight and nobody was ever seen to ask, it is not known how many workers there are.
+        """
+        system, name = self.fleet.system, (*queues, "*")[0] if len(queues) == 1 else "*"
+        workers = self.recognized(sight.clients, asks)
+        self.see(f"{system}:{name}{sight.place}", workers, sight.listed, sight.clock, needed=needed, busy=busy)
+        unknown = sight.listed is None or (busy and not workers)
+        consumers = QueueState(consumers=None if unknown else len(workers))
+        return [
+            *consumers.samples(name + sight.place, system, sight.now),
+            *self.fleet.samples(sight.now, sight.clock),
+        ]
+
+    def recognized(self, clients: Collection[Client], asks: Callable[[Client], bool]) -> dict[str, Client]:
+        """The connection of each worker: one that asks for jobs, or did when it was last seen to do anything else.
+
+        A worker with a pool asks over one connection, and after a busy time over another (arq with ten jobs at a time
+        was seen to use four in half a minute): one that begins to ask takes the place of the one from the same host
+        that stopped last.
+        """
+        known = self._known
+        stopped: dict[str, list[Client]] = {}
+        for client in sorted(clients, key=lambda each: each.idle, reverse=True):
+            if client.id in known and not asks(client):
+                stopped.setdefault(_host(client), []).append(client)
+        found: dict[str, Client] = {}
+        for client in clients:
+            if asks(client):
+                before = client if client.id in known else (stopped.get(_host(client)) or [client]).pop()
+                found[known.get(before.id) or _fresh(client, known)] = client
+        found |= {known[client.id]: client for others in stopped.values() for client in others}
+        self._known = {client.id: worker for worker, client in found.items()}
         return found
 
     def _account(self, group: str, present: set[str], clock: float, needed: bool) -> None:
@@ -175,3 +206,17 @@ class Presence:
             elif worker not in self.fleet:
                 del missing[worker]
         self._seen[group] = present
+
+
+def name_of(client: Client) -> str:
+    """A worker's name: its connection's, if it has one, and its address."""
+    return f"{client.name}@{client.addr}".lstrip("@")
+
+
+def _fresh(client: Client, known: Mapping[int, str]) -> str:
+    name = name_of(client)
+    return f"{name}#{client.id}" if name in known.values() else name
+
+
+def _host(client: Client) -> str:
+    return client.addr.rpartition(":")[0]

@@ -3,31 +3,43 @@
 There is no registry either: the default name `huey` is found, others are named in YAML or found by a scan. Payloads
 are pickled and tell no time, but in a sorted set they begin with it.
 
+A worker is known by its connection, which waits in BRPOP for a second at a time while there is nothing to do. So do
+those of Celery and Sidekiq, and where they are in the same database nothing is told of workers. Nor is told that one
+hangs: while it works its consumer's scheduler may use the connection, or nobody.
+
 Verified on Huey 3.5.4. Source: reference/queues.md section 1.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sentinel.model import Sample
-from sentinel.samplers.base import Command, Reply
+from sentinel.model import Sample, Seconds
+from sentinel.samplers.base import Client, Command, Reply
 from sentinel.samplers.queues.ageing import Ageing, Peeking
 from sentinel.samplers.queues.base import Asking, Offers, QueueState, Sight, checked, parts, text
+from sentinel.samplers.queues.fleet import Fleet, Presence
 
 __all__ = ["Huey", "key_name", "stamp_of"]
 
 _PREFIX, _SCHEDULE = "huey.redis.", "huey.schedule."
+_DEAD_AFTER: Seconds = 30.0
+"""The list of connections is as old as that at times."""
+_ALIKE = frozenset({"celery", "sidekiq"})
+"""Systems whose workers wait in the same command."""
 
 
 @dataclass(frozen=True)
 class Huey:
     """Queues of Huey in one database."""
 
-    offers: ClassVar[Offers] = Offers(age="estimate", in_flight="no", failures="no", progress="no", heartbeat="no")
+    offers: ClassVar[Offers] = Offers(
+        age="estimate", in_flight="no", failures="no", progress="no", heartbeat="estimate"
+    )
     needs: ClassVar[tuple[str, ...]] = ("type", "llen", "lindex", "zcard", "zrange", "zcount")
     telling: ClassVar[str] = r"huey\.redis\..+"
 
@@ -46,11 +58,18 @@ class _Huey:
     named: tuple[str, ...]
     queues: tuple[str, ...] = field(default=(), init=False)
     listens: tuple[str, ...] = field(default=(), init=False)
-    workers: int = field(default=0, init=False)
+    _presence: Presence = field(init=False)
     _sorted: set[str] = field(default_factory=set, init=False)
     """Queues by priority."""
     _ages: dict[str, Ageing] = field(default_factory=dict, init=False)
     _peeking: Peeking = field(default_factory=Peeking, init=False)
+
+    def __post_init__(self) -> None:
+        self._presence = Presence(Fleet("huey", _DEAD_AFTER), quiet=math.inf)
+
+    @property
+    def workers(self) -> int:
+        return len(self._presence.fleet)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -74,7 +93,12 @@ class _Huey:
             return []
         found = parts((yield [each for queue in self.queues for each in self._sizes(queue, sight.clock)]), 4)
         told = zip(self.queues, found, strict=True)
-        return [sample for queue, replies in told for sample in self._told(queue, replies, sight)]
+        states = {queue: state for queue, replies in told if (state := self._state(queue, replies, sight.clock))}
+        samples = [each for queue in states for each in states[queue].samples(queue + sight.place, "huey", sight.now)]
+        if _ALIKE.isdisjoint(sight.beside):
+            needed = any(state.depth for state in states.values())
+            samples += self._presence.see_all(self.queues, _asks, sight, needed=needed, busy=False)
+        return samples
 
     def _sizes(self, queue: str, clock: float) -> tuple[Command, ...]:
         key, schedule = f"{_PREFIX}{queue}", f"{_SCHEDULE}{queue}"
@@ -87,23 +111,26 @@ class _Huey:
             ("ZCOUNT", schedule, "-inf", int(clock)),
         )
 
-    def _told(self, queue: str, replies: Sequence[Reply], sight: Sight) -> list[Sample]:
+    def _state(self, queue: str, replies: Sequence[Reply], clock: float) -> QueueState | None:
         if "WRONGTYPE" in str(replies[0]):
             (self._sorted.discard if queue in self._sorted else self._sorted.add)(queue)
-            return []
+            return None
         waiting, delayed, overdue = (checked(replies[place], f"{_PREFIX}{queue}") for place in (0, 2, 3))
         first = replies[1][0] if isinstance(replies[1], list) and replies[1] else replies[1]
-        head = self._peeking.fetched(queue, first, sight.clock) if self._peeking.may(queue, sight.clock) else None
-        stamp = stamp_of(first, sight.clock) if queue in self._sorted else None
-        age = self._ages[queue].age(waiting, head, sight.clock)
-        state = QueueState(
+        head = self._peeking.fetched(queue, first, clock) if self._peeking.may(queue, clock) else None
+        stamp = stamp_of(first, clock) if queue in self._sorted else None
+        age = self._ages[queue].age(waiting, head, clock)
+        return QueueState(
             depth=waiting + overdue,
             eligible=waiting + overdue,
-            oldest_age_seconds=age if stamp is None or not waiting else sight.clock - stamp,
+            oldest_age_seconds=age if stamp is None or not waiting else clock - stamp,
             delayed=delayed - overdue,
             estimate=stamp is None,
         )
-        return list(state.samples(queue + sight.place, "huey", sight.now))
+
+
+def _asks(client: Client) -> bool:
+    return client.cmd == "brpop" and client.blocked and not client.name
 
 
 def key_name(name: str) -> str:

@@ -157,8 +157,8 @@ class _Stream:
         group = f"{self.system}:{self.name}{sight.place}"
         rows = [mapped(row) for row in (reply if isinstance(reply, list) else [])]
         rows.sort(key=lambda row: number(row.get("idle")) or 0.0)
-        own = self._presence.recognized(group, sight.clients, lambda client: client.cmd == "xreadgroup")
-        quiet = sorted(0 if client.blocked else client.idle for client in own)
+        own = self._presence.recognized(sight.clients, lambda client: client.cmd == "xreadgroup")
+        quiet = sorted(0 if client.blocked else client.idle for client in own.values())
         for place, about in enumerate(rows):
             worker, pending = text(about.get("name")), number(about.get("pending")) or 0.0
             silent, connected = (number(about.get("idle")) or 0.0) / 1000, place < len(quiet)

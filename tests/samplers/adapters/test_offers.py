@@ -117,11 +117,11 @@ CASES: Mapping[str, Case] = {
     "rq": (BY_NAME["rq"](), rq, {}),
     "arq": (BY_NAME["arq"](), arq, connection("", "zrangebyscore")),
     "dramatiq": (BY_NAME["dramatiq"](), dramatiq, {}),
-    "huey": (BY_NAME["huey"](), huey, {}),
+    "huey": (BY_NAME["huey"](), huey, connection("", "brpop")),
     "taskiq": (BY_NAME["taskiq"](), stream, connection("", "xreadgroup")),
     "bullmq": (BY_NAME["bullmq"](), bullmq, connection("bull:bWFpbHM=", "bzpopmin")),
     "bull": (BY_NAME["bull"](), bull, connection("bull:bWFpbHM=", "brpoplpush")),
-    "bee": (BY_NAME["bee"](queues=("mails",)), bee, {}),
+    "bee": (BY_NAME["bee"](queues=("mails",)), bee, connection("", "brpoplpush")),
     "sidekiq": (BY_NAME["sidekiq"](), sidekiq, {}),
     "resque": (BY_NAME["resque"](), resque, {}),
     "laravel": (BY_NAME["laravel"](), laravel, {}),
@@ -216,3 +216,12 @@ def test_the_numbers_of_each_are_those_of_the_keys(db: redis.Redis, look: Lookin
     huey(db)
     found = look(BY_NAME["huey"]().follower(), NOW)
     assert [found[name, "huey"] for name in ("depth", "delayed")] == [2, 1]
+
+
+def test_workers_of_huey_are_not_told_of_beside_systems_whose_workers_look_alike(
+    db: redis.Redis, look: Looking
+) -> None:
+    huey(db)
+    follower, sight = BY_NAME["huey"]().follower(), connection("", "brpop")
+    assert ("consumers", "huey") not in look(follower, NOW, **sight, beside={"huey", "celery"})
+    assert look(follower, NOW, **sight, beside={"huey"})["consumers", "huey"] == 1
