@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from redis.exceptions import AuthenticationError, RedisError
 
-from sentinel.model import Labels, Sample, Series
+from sentinel.model import Labels, Sample, Seconds, Series
 
 __all__ = ["Client", "Command", "Reader", "Reply", "Sampler", "SamplerError", "Vitals", "refusal", "sample"]
 
@@ -97,8 +97,7 @@ class Vitals:
     """
 
     phase: float = 0.0
-    """Part of an interval, 0 to 1, by which what is done rarely is early the second time: targets that began together
-    shall not all do it together."""
+    """Part of an interval, 0 to 1: see `begun`."""
     run_id: str | None = None
     connected: float | None = None
     received: float | None = None
@@ -115,6 +114,17 @@ class Vitals:
     """Connections that it saw last, a bounded number; first those that are named or may wait for jobs."""
     listed: float | None = None
     """When that was, as the `now` of the poll."""
+
+    def begun(self, before: float | None, now: float, interval: Seconds) -> float:
+        """From when the interval counts after which something rare, that is done now, is done again.
+
+        That is now, but the first time (`before` is None) earlier by this target's own part of the interval: targets that
+        began together shall not do it together for ever.
+
+        >>> Vitals(phase=0.25).begun(None, 1000.0, 60.0), Vitals(phase=0.25).begun(985.0, 1045.0, 60.0)
+        (985.0, 1045.0)
+        """
+        return now - self.phase * interval if before is None else now
 
 
 class Sampler(Protocol):

@@ -60,10 +60,8 @@ class DialProbe:
 
     async def sample(self, reader: Reader, now: float) -> list[Sample]:
         """The outcome of one dial. Never raises: that a dial fails is what is to be known."""
-        rejected, early = self._vitals.rejected, 0.0
-        if self._dialled is None:
-            early = self._vitals.phase * self._settings.interval
-        self._dialled = now - early
+        rejected = self._vitals.rejected
+        self._dialled = self._vitals.begun(self._dialled, now, self._settings.interval)
         try:
             elapsed = await self._dial()
         except SamplerError as error:

@@ -119,7 +119,7 @@ class Census:
         self._known: dict[int, str] | None = None
         self._run_id: str | None = None
         self._listed: float | None = None
-        self._early = 0.0
+        self._begun = 0.0
         self._connected: float | None = None
         self._cohort = 0
         self._grows = False
@@ -134,7 +134,7 @@ class Census:
         since = now - self._listed
         if since < self._cost / self._settings.budget:
             return False
-        return since + self._early >= 0.95 * self._settings.interval or self._grows or self._moved()
+        return now - self._begun >= 0.95 * self._settings.interval or self._grows or self._moved()
 
     async def sample(self, reader: Reader, now: float) -> list[Sample]:
         """Samples of every group, or none while no list is due.
@@ -151,7 +151,7 @@ class Census:
 
     async def _census(self, reader: Reader, now: float) -> list[Sample]:
         text = await self._list(reader, now)
-        self._early = self._vitals.phase * self._settings.interval if self._listed is None else 0.0
+        self._begun = self._vitals.begun(self._listed, now, self._settings.interval)
         self._listed, self._connected = now, self._vitals.connected
         tallies, living, names = await self._counted(text)
         if self._grouping.learn({label: tally.clients for label, tally in tallies.items()}):

@@ -97,8 +97,10 @@ class RedisInfo:
     def __post_init__(self) -> None:
         self._restarts = 0
         self._info_commands: tuple[Command, ...] = _AT_ONCE
-        self._commands: tuple[float, float] = (float("-inf"), float("-inf"))
-        """When the commands were looked at last, and how many there had been at the last poll."""
+        self._looked: float | None = None
+        """When the commands were looked at last."""
+        self._processed = float("-inf")
+        """How many there had been at the last poll."""
         self._polled = float("-inf")
         self._config: dict[str, float] | None = None
 
@@ -129,14 +131,13 @@ class RedisInfo:
 
     def _commands_due(self, fields: Mapping[str, bytes], now: float, ping: float) -> bool:
         """Whether to look at the commands: always while the server is slow, often while it is busy."""
-        looked, before = self._commands
         total, seconds = _number(fields.get("total_commands_processed")) or 0.0, now - self._polled
-        busy = seconds > 0 and total - before >= _MANY_COMMANDS * seconds
-        since = now - looked
+        busy = seconds > 0 and total - self._processed >= _MANY_COMMANDS * seconds
         interval = _COMMANDS_OFTEN if busy else _COMMANDS_RARELY
-        due = ping >= _SLOW_PING or not 0 <= since < interval
-        early = self.vitals.phase * interval if looked == float("-inf") else 0.0
-        self._commands, self._polled = (now - early if due else looked, total), now
+        due = ping >= _SLOW_PING or self._looked is None or not 0 <= now - self._looked < interval
+        if due:
+            self._looked = self.vitals.begun(self._looked, now, interval)
+        self._processed, self._polled = total, now
         return due
 
     async def _info(self, reader: Reader, replies: list[Reply]) -> bytes:

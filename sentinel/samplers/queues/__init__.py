@@ -175,7 +175,6 @@ class Queues:
         """Of the server's clock from ours."""
         self._looked: float | None = None
         self._interval = discovery.interval if self._discovery and discovery else Discovery.interval
-        self._early = self._vitals.phase
         self._shut: tuple[float, str] | None = None
         """When the server refused even to tell the time, and how it said so."""
         self._scanners: dict[int, Scanner] = {}
@@ -332,14 +331,13 @@ class Queues:
         """Let everyone look again."""
         if self._discovery:
             self._look_in(self._discovery.dbs or _databases((await reader.ask(("INFO", "keyspace")))[0], self._own))
-        early, self._early = self._early * self._interval, 0.0
         room = Room(self._discovery.queues if self._discovery else Discovery.queues)
         errors: list[SamplerError] = []
         for db, followed in self._by_database(each for each in self._all if each.may_look(now)):
             sight = self._sight(db, now, room=room)
             outcomes = await self._together(reader, db, now, [each.discovering(sight) for each in followed])
             errors += [outcome for outcome in outcomes if isinstance(outcome, SamplerError)]
-        self._looked, self._left_out = now - early, room.left_out
+        self._looked, self._left_out = self._vitals.begun(self._looked, now, self._interval), room.left_out
         self._tell()
         self._refused, self._channels = self._refusals(), self.channels
         for each in self._all:
