@@ -16,7 +16,7 @@ from sentinel.samplers.queues import Discovery
 from sentinel.samplers.redis_clients import CensusSettings
 from sentinel.samplers.target import Target, TargetSettings
 from tests.servers import REDIS, server
-from tests.workers.systems import SYSTEMS, System
+from tests.workers.systems import SYSTEMS, System, at_hand
 
 collect_ignore = ["apps"]
 """They import libraries of the workers' own environment."""
@@ -90,9 +90,7 @@ def running() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture(params=SYSTEMS, ids=lambda system: system.name)
 def system(request: pytest.FixtureRequest) -> System:
-    found: System = request.param
-    if found.missing:
-        pytest.skip(f"{found.missing} is not installed")
+    (found,) = at_hand(request.param.name)
     return found
 
 

@@ -15,10 +15,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from sentinel.samplers.queues import BY_NAME
 from sentinel.samplers.queues.base import Offers
 
-__all__ = ["SYSTEMS", "System", "Worker"]
+__all__ = ["SYSTEMS", "System", "Worker", "at_hand"]
 
 _APPS = Path(__file__).parent / "apps"
 _TOOL = Path(__file__).parents[2] / ".tool"
@@ -139,4 +141,14 @@ SYSTEMS = (
     System("bull", "bull_app.js", hangs=25, goodbye=30),
     System("bee", "bee_app.js", pauses=False, greets=False, goodbye=40),
     System("sidekiq", "sidekiq_app.rb", pauses=False, hangs=10),
+    System("resque", "resque_app.js", delays=False, pauses=False, hangs=10),
 )
+
+
+def at_hand(*names: str) -> list[System]:
+    """These systems; skips the test if one of them cannot run here."""
+    found = [system for name in names for system in SYSTEMS if system.name == name]
+    for system in found:
+        if system.missing:
+            pytest.skip(f"{system.missing} is not installed")
+    return found

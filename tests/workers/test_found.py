@@ -10,20 +10,11 @@ import pytest
 
 from sentinel.embedded import EmbeddedServer
 from tests.acceptance.daemons import sentinel
-from tests.workers.systems import SYSTEMS, System
+from tests.workers.systems import SYSTEMS, at_hand
 
 pytestmark = pytest.mark.slow
 
 INTERVAL = 5.0
-BY_NAME = {system.name: system for system in SYSTEMS}
-
-
-def at_hand(*names: str) -> list[System]:
-    """These systems; skips if one of them cannot run here."""
-    for name in names:
-        if missing := BY_NAME[name].missing:
-            pytest.skip(f"{missing} is not installed")
-    return [BY_NAME[name] for name in names]
 
 
 async def test_three_systems_at_once_are_found_and_shown_within_two_intervals(
@@ -44,7 +35,7 @@ async def test_three_systems_at_once_are_found_and_shown_within_two_intervals(
                 assert daemon.said(f"found {system.name}: {system.queue}")
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", [system.name for system in SYSTEMS])
 async def test_a_fifth_of_a_fleet_that_is_killed_is_told_within_three_times_its_dead_after(
     running: EmbeddedServer, tmp_path: Path, name: str
 ) -> None:

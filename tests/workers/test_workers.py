@@ -1,6 +1,7 @@
 """Real workers of every job system that can be had, on a real server: what is told of them and their queues.
 
-asynq and Laravel are not here: they are read from recorded key layouts alone, in tests/samplers/adapters.
+asynq and Laravel are not here: they are read from recorded key layouts alone, in tests/samplers/adapters. So is Ruby's
+Resque, which Debian does not have; its keys are those of node-resque, which is.
 """
 
 from __future__ import annotations

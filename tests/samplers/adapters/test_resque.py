@@ -22,7 +22,7 @@ def recorded(db: redis.Redis) -> None:
     db.sadd("resque:workers", WORKER)
     db.set(f"resque:worker:{WORKER}", '{"queue":"mails","run_at":"2026-11-24T01:59:50Z","payload":{}}')
     db.hset("resque:workers:heartbeat", WORKER, beat(0))
-    db.set("resque:stat:processed", 10)
+    db.set("resque:stat:processed", 12)
     db.set("resque:stat:failed", 2)
 
 
@@ -67,7 +67,17 @@ def test_a_worker_that_was_silent_until_others_cleared_it_away_did_not_say_goodb
     assert ("worker_gone", WORKER) not in look(follower, NOW + 410)
 
 
+def test_what_fails_is_among_what_is_processed_but_with_workers_of_node(db: redis.Redis, look: Looking) -> None:
+    recorded(db)
+    assert look(Resque().follower(), NOW)["completed_total", "*"] == 12
+    db.set("resque:worker:ping:vm:1445", '{"time":%d,"name":"vm:1445","queues":"mails,default"}' % (NOW - 2))
+    found = look(Resque().follower(), NOW)
+    assert found["completed_total", "*"] == 14
+    assert found["heartbeat_age_seconds", WORKER] == 2
+
+
 def test_no_payload_of_a_running_job_is_asked_for(db: redis.Redis, look: Looking) -> None:
     recorded(db)
     look(Resque().follower(), NOW)
-    assert [command[0] for command in look.asked if str(command[1]).startswith("resque:worker:")] == ["EXISTS"]
+    asked = [command for command in look.asked if str(command[1]).startswith("resque:worker:")]
+    assert asked == [("EXISTS", f"resque:worker:{WORKER}"), ("GET", "resque:worker:ping:vm:1445")]
