@@ -118,8 +118,8 @@ class Vitals:
     def begun(self, before: float | None, now: float, interval: Seconds) -> float:
         """From when the interval counts after which something rare, that is done now, is done again.
 
-        That is now, but the first time (`before` is None) earlier by this target's own part of the interval: targets that
-        began together shall not do it together for ever.
+        That is now, but the first time (`before` is None) earlier by this target's own part of the interval: targets
+        that began together shall not do it together for ever.
 
         >>> Vitals(phase=0.25).begun(None, 1000.0, 60.0), Vitals(phase=0.25).begun(985.0, 1045.0, 60.0)
         (985.0, 1045.0)

@@ -263,15 +263,21 @@ class Queues:
         That a database cannot be selected is the failure of all who look there.
         """
         outcomes: dict[int, T | SamplerError] = {}
-        waiting: dict[int, Sequence[Command]] = {}
-        for place, asking in enumerate(askings):
-            _step(place, asking, None, waiting, outcomes)
+        answers: dict[int, Sequence[Reply] | None] = dict.fromkeys(range(len(askings)))
         first: tuple[Command, ...] = (("TIME",),)
-        while waiting:
-            asked, waiting = waiting, {}
-            flat = [command for commands in asked.values() for command in commands]
+        while answers:
+            asked: dict[int, Sequence[Command]] = {}
+            for place, answer in answers.items():
+                try:
+                    asked[place] = askings[place].send(answer)  # type: ignore[arg-type]
+                except StopIteration as end:
+                    outcomes[place] = end.value
+                except SamplerError as error:
+                    outcomes[place] = error
+            if not asked:
+                break
             try:
-                replies = await reader.ask(*first, *flat, db=db)
+                replies = await reader.ask(*first, *(each for commands in asked.values() for each in commands), db=db)
             except SamplerError as error:
                 if db == self._own:
                     raise
@@ -279,8 +285,7 @@ class Queues:
             if first:
                 self._set_clock(replies.pop(0), now)
             rest, first = iter(replies), ()
-            for place, commands in asked.items():
-                _step(place, askings[place], [next(rest) for _ in commands], waiting, outcomes)
+            answers = {place: [next(rest) for _ in commands] for place, commands in asked.items()}
         return [outcomes[place] for place in range(len(askings))]
 
     def _set_clock(self, reply: Reply, now: float) -> None:
@@ -385,22 +390,6 @@ class Queues:
 
     def _too_many(self) -> list[str]:
         return [f"{self._left_out} queues are left out: raise `queues` of `discover`"] if self._left_out else []
-
-
-def _step(
-    place: int,
-    asking: Asking[T],
-    replies: Sequence[Reply] | None,
-    waiting: dict[int, Sequence[Command]],
-    outcomes: dict[int, T | SamplerError],
-) -> None:
-    """Let one go on until it asks again, returns or fails."""
-    try:
-        waiting[place] = asking.send(replies)  # type: ignore[arg-type]
-    except StopIteration as end:
-        outcomes[place] = end.value
-    except SamplerError as error:
-        outcomes[place] = error
 
 
 def _counts(living: Sequence[_Followed], now: float) -> Iterator[Sample]:
