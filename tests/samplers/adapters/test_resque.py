@@ -70,7 +70,7 @@ def test_a_worker_that_was_silent_until_others_cleared_it_away_did_not_say_goodb
 def test_what_fails_is_among_what_is_processed_but_with_workers_of_node(db: redis.Redis, look: Looking) -> None:
     recorded(db)
     assert look(Resque().follower(), NOW)["completed_total", "*"] == 12
-    db.set("resque:worker:ping:vm:1445", '{"time":%d,"name":"vm:1445","queues":"mails,default"}' % (NOW - 2))
+    db.set("resque:worker:ping:vm:1445", f'{{"time":{NOW - 2:.0f},"name":"vm:1445","queues":"mails,default"}}')
     found = look(Resque().follower(), NOW)
     assert found["completed_total", "*"] == 14
     assert found["heartbeat_age_seconds", WORKER] == 2
