@@ -3,20 +3,24 @@
 A named client belongs to its name's pattern and user: digits, hashes and uuids become `*`, so that the pods of
 one deployment fall together. An unnamed one is known by user, library, address block, kind of last command and
 db. Where names vary in a way no pattern foresees, that is learned: last words of one length whose letters and digits
-stand at places of their own are drawn by chance (pods); pet names are known by their number.
+stand at places of their own are drawn by chance (pods); pet names are known by their number. An operator who knows
+better says so (`NamedGroup`), and is believed before all of that.
 
 Pure: knows names and addresses, not sockets, counts over time, or what is suspicious.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import NamedTuple
 
-__all__ = ["Grouping", "Origin", "address_block", "command_family", "name_pattern"]
+__all__ = ["OTHER", "Grouping", "NamedGroup", "Origin", "address_block", "command_family", "name_pattern"]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _POD = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$")
@@ -39,6 +43,8 @@ in 9 of 10 cases."""
 _LEARNT_FROM = 1_000
 _CACHED = 50_000
 _UNNAMED = "unnamed "
+OTHER = "other"
+"""Groups that are not told apart."""
 
 
 class Origin(NamedTuple):
@@ -50,6 +56,60 @@ class Origin(NamedTuple):
     ip: str
     cmd: str
     db: str
+
+
+@dataclass(frozen=True)
+class NamedGroup:
+    """A group that an operator names. A client must fit all that is said; what is left out fits every client.
+
+    >>> pods = NamedGroup("checkout", addr="10.4.0.0/16", lib="redis-py*")
+    >>> pods.fits(Origin("", "", "redis-py", "10.4.7.3", "get", "0"))
+    True
+    """
+
+    group: str
+    """As messages and metrics call it."""
+    name: str = ""
+    """Pattern of CLIENT SETNAME, as in `checkout-*`."""
+    user: str = ""
+    """Pattern of the ACL user."""
+    lib: str = ""
+    """Pattern of the library that it says it is."""
+    addr: str = ""
+    """A network (10.4.0.0/16), or a pattern of addresses without port."""
+    db: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.group or self.group == OTHER or self.group.startswith(_UNNAMED):
+            raise ValueError(
+                f"`group` must be a name of your own, other than `other` and `unnamed …`; got {self.group!r}"
+            )
+        if not (self.name or self.user or self.lib or self.addr or self.db is not None):
+            raise ValueError(
+                f"group {self.group} says of no client that it belongs to it: set name, user, lib, addr or db"
+            )
+        if _is_network(self.addr):
+            try:
+                ipaddress.ip_network(self.addr, strict=False)
+            except ValueError:
+                raise ValueError(f"`addr` must be a network such as 10.4.0.0/16, got {self.addr!r}") from None
+
+    def fits(self, origin: Origin) -> bool:
+        """Whether a client belongs to it."""
+        wanted = ((self.name, origin.name), (self.user, origin.user), (self.lib, origin.lib))
+        return (
+            all(not pattern or fnmatchcase(word, pattern) for pattern, word in wanted)
+            and (self.db is None or origin.db == str(self.db))
+            and (not self.addr or self._is_there(origin.ip))
+        )
+
+    def _is_there(self, ip: str) -> bool:
+        if not _is_network(self.addr):
+            return fnmatchcase(ip.strip("[]"), self.addr)
+        try:
+            return ipaddress.ip_address(ip.strip("[]")) in ipaddress.ip_network(self.addr, strict=False)
+        except ValueError:
+            return False
 
 
 def name_pattern(name: str) -> str:
@@ -92,9 +152,14 @@ def command_family(cmd: str) -> str:
 
 
 class Grouping:
-    """Gives origins their group's label, and learns which names are instances of one thing."""
+    """Gives origins their group's label, and learns which names are instances of one thing.
 
-    def __init__(self) -> None:
+    Args:
+        named: Groups of the operator's own; the first that fits wins.
+    """
+
+    def __init__(self, named: Sequence[NamedGroup] = ()) -> None:
+        self._own = tuple(named)
         self._labels: dict[Origin, str] = {}
         self._stems: set[str] = set()
         self._random: set[tuple[str, int]] = set()
@@ -113,7 +178,8 @@ class Grouping:
         if label is None:
             if len(self._labels) >= _CACHED:
                 self._labels.clear()
-            label = self._labels[origin] = self._named(origin) if origin.name else _unnamed(origin)
+            own = next((one.group for one in self._own if one.fits(origin)), None)
+            label = self._labels[origin] = own or (self._named(origin) if origin.name else _unnamed(origin))
         return label
 
     def learn(self, clients: Mapping[str, int]) -> bool:
@@ -125,10 +191,11 @@ class Grouping:
             clients: Number of clients by group label.
         """
         words: dict[str, list[int]] = defaultdict(list)
+        own = {one.group for one in self._own}
         for label, held in islice(clients.items(), _LEARNT_FROM):
             pattern = label.partition(" ")[0]
             stem, word = _stem(pattern)
-            if stem and word != "*" and not label.startswith((_UNNAMED, *_VERBATIM)):
+            if stem and word != "*" and label not in own and not label.startswith((_UNNAMED, *_VERBATIM)):
                 words[stem].append(held)
         learnt = {
             stem
@@ -166,6 +233,11 @@ class Grouping:
         self._random.add(kind)
         self._fresh = True
         return True
+
+
+def _is_network(addr: str) -> bool:
+    """Whether it is meant as one; a path of a socket is not."""
+    return "/" in addr and not addr.startswith("/")
 
 
 def _stem(pattern: str) -> tuple[str, str]:

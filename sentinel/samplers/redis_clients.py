@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from sentinel.model import Labels, Sample, Seconds, labels
 from sentinel.samplers.base import Client, Reader, Reply, SamplerError, Vitals, refusal, sample
-from sentinel.samplers.client_groups import Grouping, Origin
+from sentinel.samplers.client_groups import OTHER, Grouping, NamedGroup, Origin
 
 __all__ = ["Census", "CensusSettings"]
 
@@ -37,7 +37,6 @@ _EXEMPT = frozenset(b"bPSMOx")
 """Blocked, subscribed, replica, master, monitor, in a transaction: idle for a reason."""
 _STATS = re.compile(rb"cmdstat_client\|list:calls=(\d{1,18}),usec=(\d{1,18})")
 _DIGITS = re.compile(rb"\d{1,18}")
-_OTHER = "other"
 _RETRY_OFF = 600.0
 _FORGET = 600.0
 _COMMON = 0.9
@@ -66,6 +65,8 @@ class CensusSettings:
     """Age up to which a client is part of recent growth, from which the example is taken."""
     groups: int = 50
     """Most groups told apart; the smallest that do not grow are summed up as `other`."""
+    named: tuple[NamedGroup, ...] = ()
+    """Groups of your own, before all that is learned; the first that fits a client wins."""
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1:
@@ -114,7 +115,7 @@ class Census:
     def __init__(self, settings: CensusSettings, vitals: Vitals, desk: asyncio.Semaphore | None = None) -> None:
         self._settings, self._vitals = settings, vitals
         self._desk = desk or asyncio.Semaphore()
-        self._grouping = Grouping()
+        self._grouping = Grouping(settings.named)
         self._board = _Board(settings.groups)
         self._known: dict[int, str] | None = None
         self._run_id: str | None = None
@@ -309,7 +310,7 @@ class _Board:
             for label, entry in self._entries.items()
             if entry.shown
         }
-        return told | ({_OTHER: (rest, self._rest.births, self._rest.deaths)} if crowd else {})
+        return told | ({OTHER: (rest, self._rest.births, self._rest.deaths)} if crowd else {})
 
     def _choose(self, tallies: Mapping[str, _Tally]) -> None:
         def rank(label: str) -> tuple[float, bool, int]:

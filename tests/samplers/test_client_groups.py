@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sentinel.samplers.client_groups import Grouping, Origin
+from typing import Any
+
+import pytest
+
+from sentinel.samplers.client_groups import Grouping, NamedGroup, Origin
 
 
 def named(name: str, user: str = "default") -> Origin:
@@ -51,3 +55,47 @@ def test_users_of_one_name_stay_apart() -> None:
 def test_unnamed_clients_are_known_by_what_else_they_show() -> None:
     one = Origin("", "jobs", "ioredis", "10.4.7.3", "hgetall", "3")
     assert Grouping().label(one) == "unnamed 10.4.7.0/24 ioredis data db3 user jobs"
+
+
+CHECKOUT = NamedGroup("checkout", addr="10.4.0.0/16", lib="redis-py*")
+
+
+def test_a_group_of_the_operators_own_takes_what_would_be_many() -> None:
+    grouping = Grouping([CHECKOUT, NamedGroup("nightly", name="batch-*", db=3), NamedGroup("v6", addr="fd00:1::/32")])
+    clients = {
+        Origin("", "default", "redis-py", "10.4.7.3", "get", "0"): "checkout",
+        Origin("api-1", "shop", "redis-py(async)", "10.4.9.3", "set", "1"): "checkout",
+        Origin("", "default", "ioredis", "10.4.7.3", "get", "0"): "unnamed 10.4.7.0/24 ioredis data db0",
+        Origin("batch-7", "default", "ioredis", "10.5.7.3", "get", "3"): "nightly",
+        Origin("batch-7", "default", "ioredis", "10.5.7.3", "get", "0"): "batch-*",
+        Origin("", "", "", "[fd00:1:2:3::9]", "get", "0"): "v6",
+        Origin("", "", "redis-py", "/run/redis.sock", "get", "0"): "unnamed unix redis-py data db0",
+    }
+    assert {origin: grouping.label(origin) for origin in clients} == clients
+
+
+def test_the_first_group_of_the_operators_own_that_fits_wins() -> None:
+    origin = Origin("api-1", "shop", "redis-py", "10.4.7.3", "get", "0")
+    assert Grouping([NamedGroup("shop", user="shop"), CHECKOUT]).label(origin) == "shop"
+    assert Grouping([CHECKOUT, NamedGroup("shop", user="shop")]).label(origin) == "checkout"
+
+
+def test_groups_of_the_operators_own_are_no_instances_of_one_thing() -> None:
+    own = [NamedGroup(f"shop-part{letter}", user=f"u{letter}") for letter in "abcdefghijklmnopqrst"]
+    grouping = Grouping(own)
+    assert not grouping.learn({one.group: 1 for one in own})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"group": ""}, "name of your own"),
+        ({"group": "other", "name": "x"}, "name of your own"),
+        ({"group": "unnamed x", "name": "x"}, "name of your own"),
+        ({"group": "x"}, "set name, user, lib, addr or db"),
+        ({"group": "x", "addr": "10.4.0.0/99"}, "a network such as"),
+    ],
+)
+def test_a_group_that_cannot_be_is_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        NamedGroup(**settings)
