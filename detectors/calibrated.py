@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from detectors.base import LARGEST, Detector, Explains, Explanation, Seconds
-from detectors.extremes import START, SURE, Extremes
+from detectors.budget import Budget
+from detectors.extremes import SHARE, START, SURE, Extremes
 from detectors.pace import Pace
 from detectors.rest import Rest
 
 __all__ = ["Bound", "Calibrated", "within_budget"]
 
-_LEAST: Final = 700.0
-"""Values between two alarms at least: what a short history can tell."""
+_FEWEST: Final = 1.0 / SHARE
+"""Values between two alarms at least: below that there is no tail."""
 _MEMORY: Final = 3.0
 """Memory of the records, in times between two alarms."""
 _APART: Final = 100.0
@@ -51,14 +52,14 @@ class Calibrated:
     every value: an inner detector that must not learn an anomaly has to withhold it itself.
 
     The tail of the inner scores is learnt by Extremes; S is how surprising the score is, in nats, and
-    T = ln(false_alarms / interval), at least ln 700, the alarm. Score: S / (S + T); what has been reached within a
+    T = ln(false_alarms / interval), at least ln 25, the alarm. Score: S / (S + T); what has been reached within a
     Rest scores half. The first 100 scores are None, and a first record is worth no more than T times its height, so
     that the start is quiet.
 
     Args:
         detector: The inner detector.
         false_alarms: Seconds between two alarms while nothing happens, above 0. Held within a factor of two on
-            simulated quiet series, see the README of detectors; never more often than once in 700 values.
+            simulated quiet series, see the README of detectors; never more often than once in 25 values.
 
     Source: as Extremes. Peaks over a threshold for scores: Siffer et al. (2017), "Anomaly detection in streams with
     extreme value theory", of which the tail here differs: it goes on learning from alarms.
@@ -80,7 +81,8 @@ class Calibrated:
     _sizes: Extremes = field(init=False, repr=False)
     _pace: Pace = field(init=False, repr=False)
     _rest: Rest = field(init=False, repr=False)
-    _threshold: float = field(default=math.log(_LEAST), init=False, repr=False)
+    _budget: Budget = field(init=False, repr=False)
+    _threshold: float = field(default=math.log(_FEWEST), init=False, repr=False)
     _count: int = field(default=0, init=False, repr=False)
     _alarms: int = field(default=0, init=False, repr=False)
     _first: float = field(default=0.0, init=False, repr=False)
@@ -89,7 +91,7 @@ class Calibrated:
     def __post_init__(self) -> None:
         if not 0.0 < self.false_alarms < math.inf:
             raise ValueError(f"false_alarms must be above 0 seconds, got {self.false_alarms}")
-        self._sizes, self._pace, self._rest = Extremes(), Pace(), Rest()
+        self._sizes, self._pace, self._rest, self._budget = Extremes(), Pace(), Rest(), Budget()
 
     def score(self, t: float, x: float) -> float | None:
         raw = self.detector.score(t, x) if -LARGEST < t < LARGEST else None
@@ -108,7 +110,8 @@ class Calibrated:
         if self._count < _WARM_UP:
             return None
         threshold = self._threshold
-        low, score, high = sorted(self._sizes.size_of(threshold, t, threshold, sure) for sure in (-SURE, 0.0, SURE))
+        wanted = threshold / self._budget.share(t)
+        low, score, high = sorted(self._sizes.size_of(wanted, t, threshold, sure) for sure in (-SURE, 0.0, SURE))
         return Bound(score - _FLOOR, low - _FLOOR, high - _FLOOR, self._alarms, max(0.0, t - self._first))
 
     def explain(self, t: float, x: float, threshold: float = 0.5) -> Explanation | None:
@@ -124,20 +127,25 @@ class Calibrated:
 
     def _judge(self, t: float, raw: float) -> float:
         threshold = self._threshold
-        surprise = self._sizes.surprise(min(raw, LARGEST) + _FLOOR, t, threshold)
+        surprise = self._surprise(t, min(raw, LARGEST))
         score = surprise / (surprise + threshold)
         if surprise > START and self._rest.quiets(t, surprise, threshold):
             return 0.5 * score
         return score
 
+    def _surprise(self, t: float, raw: float) -> float:
+        surprise = self._sizes.surprise(raw + _FLOOR, t, self._threshold)
+        return surprise * self._budget.share(t) if surprise > START else surprise
+
     def _take(self, t: float, raw: float) -> None:
         if self._pace.follow(t):
-            between = max(self.false_alarms, _LEAST * self._pace.interval)
+            between = max(self.false_alarms, _FEWEST * self._pace.interval)
             self._threshold = math.log(between / self._pace.interval)
+            self._budget.between = between
             self._sizes.memory = _MEMORY * between
         if not self._count:
             self._first = t
-        surprise = self._sizes.surprise(raw + _FLOOR, t, self._threshold)
+        surprise = self._surprise(t, raw)
         if surprise > START:
             self._note(t, surprise)
         else:
@@ -153,7 +161,8 @@ class Calibrated:
             self._since = t if self._since is None else self._since
             if self._count >= _WARM_UP and not self._rest.quiets(t, surprise, threshold):
                 self._alarms += 1
-        self._rest.note(t, surprise, threshold, self._pace.interval)
+                self._budget.spend(t)
+        self._rest.note(t, surprise, threshold, self._pace.interval, self._budget.between)
 
 
 def within_budget(detector: Detector, false_alarms: Seconds) -> Detector:

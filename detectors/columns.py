@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from detectors import extremes, pace, rest, seasonal
+from detectors import budget, extremes, pace, rest, seasonal
 from detectors.base import LARGEST, Seconds
 from detectors.default import (
     _ADOPT,
@@ -30,6 +30,7 @@ from detectors.default import (
     _WARM_UP,
     Default,
     _halving,
+    time_between,
 )
 from detectors.familiar import Familiar
 
@@ -46,7 +47,7 @@ _PAY: Final = 48
 """Series from which on columns are faster than as many single detectors."""
 
 
-def scores(t: Floats, x: Floats, false_alarms: Seconds = 4 * 86400.0) -> Floats:
+def scores(t: Floats, x: Floats, false_alarms: Seconds | None = None) -> Floats:
     """Scores of whole series by the default detector, each from its beginning; by columns where they pay.
 
     Args:
@@ -97,7 +98,7 @@ class Columns:
     """
 
     series: int
-    false_alarms: Seconds = 4 * 86400.0
+    false_alarms: Seconds | None = None
     _np: ModuleType = field(init=False, repr=False)
     _state: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _familiar: dict[int, Familiar] = field(default_factory=dict, init=False, repr=False)
@@ -111,10 +112,11 @@ class Columns:
         self._np, n, slots = numpy, self.series, seasonal.DayProfile().slots
         zeros = (
             "count time interval seen paced fast slow adding recent level plain sum step steps value error_plain "
-            "error_daily trust run held profile_sum profile_count peak_now views_count"
+            "error_daily trust run held profile_sum profile_count peak_now excess excess_time"
         )
         self._state = {name: numpy.zeros(n) for name in zeros.split()}
         self._state |= {name: numpy.full(n, -math.inf) for name in ("until", "onset", "peak_time")}
+        self._state["between"] = numpy.full(n, math.inf)
         self._state |= {name: numpy.full(n, -1) for name in ("profile_slot", "peak_slot")}
         self._state |= {name: numpy.zeros((slots, n)) for name in ("means", "days", "former", "former_time")}
         self._state["threshold"] = numpy.full(n, math.log(_LEAST))
@@ -205,9 +207,7 @@ class Columns:
         state, threshold = self._state, self._state["threshold"][at]
         news, known = surprise.copy(), _KNOWN * threshold
         above = self._np.flatnonzero(surprise > known)
-        if not len(above):
-            return news
-        habit = self._habit(t, at[above])
+        habit = self._habit(t, at[above]) if len(above) else above
         for i, usual in zip(above.tolist(), habit.tolist(), strict=True):
             one = int(at[i])
             if surprise[i] < (1.0 + _HABIT) * threshold[i] * usual:
@@ -216,7 +216,18 @@ class Columns:
                 grain, memory = _SAME * float(state["step"][one]), float(state["memory"][one])
                 if self._familiar[one].knows(t, float(x[i]), grain, memory):
                     news[i] = known[i]
-        return news
+        return news * self._share(t, at)
+
+    def _excess(self, t: float, at: Any) -> Floats:
+        """As Budget's."""
+        np, state = self._np, self._state
+        passed = np.maximum(0.0, t - state["excess_time"][at])
+        found: Floats = np.maximum(0.0, state["excess"][at] - budget._OFTEN * passed / state["between"][at])
+        return found
+
+    def _share(self, t: float, at: Any) -> Floats:
+        found: Floats = self._np.exp(-budget._DEARER * self._np.maximum(0.0, self._excess(t, at) - budget._FREE))
+        return found
 
     def _habit(self, t: float, at: Any) -> Floats:
         np, state = self._np, self._state
@@ -257,9 +268,10 @@ class Columns:
         state = self._state
         state["paced"][i] = interval
         state["fast"][i], state["slow"][i], state["adding"][i] = _halving(1.0, interval)
-        between = max(self.false_alarms, _LEAST * interval)
+        between = time_between(self.false_alarms, interval)
         state["threshold"][i] = math.log(between / interval)
         state["memory"][i] = _MEMORY * between
+        state["between"][i] = between
 
     def _watch(self, t: float, x: Floats, sizes: Any, surprise: Floats, beyond: Any, old: Any, at: At) -> None:
         state = self._state
@@ -282,13 +294,16 @@ class Columns:
             grain, apart = _SAME * float(state["step"][one]), _ONCE * float(state["interval"][one])
             self._familiar.setdefault(one, Familiar()).learn(t, float(x[i]), grain, apart)
         counts = ~self._quiets(t, news, at)
+        spent = at[counts & (news >= threshold) & (state["count"][at] >= _WARM_UP)]
+        state["excess"][spent], state["excess_time"][spent] = self._excess(t, spent) + 1.0, t
         at, news, threshold = at[counts], news[counts], threshold[counts]
         begins = (news >= threshold) & ((t >= state["until"][at]) | (state["held"][at] < threshold))
         interval = state["interval"][at]
         state["onset"][at] = np.where(begins, t + rest._ONSET * interval, state["onset"][at])
         state["held"][at] = news
         length = np.maximum(rest._SHORTEST, rest._LENGTH * interval)
-        state["until"][at] = t + np.minimum(length, np.maximum(rest._LONGEST, 3.0 * interval))
+        longest = np.minimum(np.maximum(rest._LONGEST, 3.0 * interval), rest._PART * state["between"][at])
+        state["until"][at] = t + np.minimum(length, longest)
 
     def _learn_peaks(self, t: float, value: Floats, at: Any) -> None:
         np, state = self._np, self._state
@@ -455,7 +470,7 @@ class _ExtremesColumns:
             self.quantile[at] = quantile * extremes._DOWN
         else:
             young = count < extremes._START_UP
-            down = np.where(count < extremes._SETTLED, np.exp(-extremes._SHARE / (1.0 + count)), extremes._DOWN)
+            down = np.where(count < extremes._SETTLED, np.exp(-extremes.SHARE / (1.0 + count)), extremes._DOWN)
             self.quantile[at] = np.where(young, np.maximum(quantile, size), quantile * down)
             above &= ~young
         beyond = np.flatnonzero(above)
@@ -472,9 +487,9 @@ class _ExtremesColumns:
         self.last[rows] = count
         lost = run > extremes._LOST
         self.run[rows] = np.where(lost, 0.0, run)
-        up = np.where(count > extremes._SETTLED, extremes._UP, np.exp((1.0 - extremes._SHARE) / count))
+        up = np.where(count > extremes._SETTLED, extremes._UP, np.exp((1.0 - extremes.SHARE) / count))
         self.quantile[rows] = np.where(lost, size, quantile * up)
-        weight = np.maximum(extremes._TAIL_PACE, 1.0 / (5.0 + count * extremes._SHARE))
+        weight = np.maximum(extremes._TAIL_PACE, 1.0 / (5.0 + count * extremes.SHARE))
         excess = self.excess[rows]
         excess = excess + weight * (np.minimum(np.log(size / quantile), 1.0) - excess)
         self.excess[rows] = np.where(lost, 0.25, excess)

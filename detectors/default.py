@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from detectors.base import LARGEST, Explanation, Seconds
-from detectors.extremes import START, SURE, Extremes
+from detectors.budget import Budget
+from detectors.extremes import SHARE, START, SURE, Extremes
 from detectors.familiar import Familiar
 from detectors.pace import Pace
 from detectors.rest import Rest
@@ -49,8 +50,12 @@ _KNOWN: Final = 0.9
 """A habit or a familiar value is worth at most this part of the threshold."""
 _ONCE: Final = 60.0
 """Sampling intervals within which news of a familiar value counts once."""
+_USUAL: Final = 4 * 86400.0
+"""Seconds between two false alarms where no rate is asked for,"""
 _LEAST: Final = 700.0
-"""Values between two false alarms at least: what a short history of hourly values can tell."""
+"""and values between them at least."""
+_FEWEST: Final = 1.0 / SHARE
+"""Values between two false alarms at least, whatever is asked for: below that there is no tail."""
 _TRUST: Final = 0.3
 """By how much of its error the day's profile must lessen the rest to be believed in full."""
 
@@ -80,14 +85,15 @@ class Default:
 
     Three views of x less the day's profile: its distance from the last values (half-life 2.5 intervals), from
     the level (a day), and the sum of the latter (20 intervals). The surprise S of the value is the largest of the
-    three by their own Extremes. The alarm is at T = ln(false_alarms / interval) nats, at least ln 700. Score:
-    S / (S + T). A surprise that came at the same time of day before is none, and what has been reached within a
-    rest scores half.
+    three by their own Extremes. The alarm is at T = ln(false_alarms / interval) nats. Score: S / (S + T). A surprise
+    that came at the same time of day before is none, what has been reached within a rest scores half, and alarms
+    more often than asked for make the next one dearer (Budget).
 
     Args:
-        false_alarms: Seconds between two false alarms on a quiet series, above 0. On eleven kinds of simulated
-            quiet series it mostly holds within a factor of two from a day to a month, at intervals of a minute and five
-            minutes, and errs on the rare side; never more often than once in 700 values. See the README of detectors.
+        false_alarms: Seconds between two false alarms on a quiet series, above 0; None takes 4 days, and at least 700
+            values. On eleven kinds of simulated quiet series it holds within a factor of two from a day to a month, at
+            intervals from a minute to an hour, with the exceptions that the README of detectors shows; never more
+            often than once in 25 values.
 
     Source: our own composition, measured on labelled series; see the README of detectors for tables. A rest after an
     alarm, tails that go on learning and a memory for the time of day are what paid.
@@ -99,7 +105,7 @@ class Default:
     True
     """
 
-    false_alarms: Seconds = 4 * 86400.0
+    false_alarms: Seconds | None = None
     _views: tuple[Extremes, Extremes, Extremes] = field(init=False, repr=False)
     _profile: DayProfile = field(init=False, repr=False)
     _peaks: DayPeaks = field(init=False, repr=False)
@@ -109,6 +115,7 @@ class Default:
     _count: int = field(default=0, init=False, repr=False)
     _value: float = field(default=0.0, init=False, repr=False)
     _paced: float = field(default=0.0, init=False, repr=False)
+    _budget: Budget = field(init=False, repr=False)
     _threshold: float = field(default=math.log(_LEAST), init=False, repr=False)
     _steady: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0), init=False, repr=False)
     _recent: float = field(default=0.0, init=False, repr=False)
@@ -124,7 +131,7 @@ class Default:
     _since: float | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.false_alarms < math.inf:
+        if self.false_alarms is not None and not 0.0 < self.false_alarms < math.inf:
             raise ValueError(f"false_alarms must be above 0 seconds, got {self.false_alarms}")
         self._views = (Extremes(), Extremes(), Extremes())
         self._profile = DayProfile()
@@ -132,6 +139,7 @@ class Default:
         self._familiar = Familiar()
         self._rest = Rest()
         self._pace = Pace()
+        self._budget = Budget()
 
     def update(self, t: float, x: float) -> float:
         """Score, then learn. 0 where nothing can be said."""
@@ -183,6 +191,7 @@ class Default:
     def margin(self, t: float, threshold: float = 0.5) -> tuple[float, float, float]:
         """The distance from the level that reaches `threshold` at time `t`, between the ends of a 90 % interval."""
         wanted = self._threshold * threshold / (1.0 - threshold) if threshold < 1.0 else math.inf
+        wanted /= self._budget.share(t)
         tail = self._views[1]
         low, room, high = sorted(tail.size_of(wanted, t, self._threshold, sure) for sure in (-SURE, 0.0, SURE))
         return low, room, high
@@ -213,7 +222,7 @@ class Default:
     def _judge(self, t: float, x: float, surprise: float) -> float:
         """Score of what lies beyond a tail quantile: habits and rests count."""
         threshold = self._threshold
-        news = self._news(t, x, surprise)
+        news = self._news(t, x, surprise) * self._budget.share(t)
         score = news / (news + threshold)
         if self._rest.quiets(t, news, threshold):
             return 0.5 * score
@@ -275,14 +284,16 @@ class Default:
     def _note(self, t: float, x: float, surprise: float) -> None:
         """Keep the habits, the rest, and since when it has been an alarm's size."""
         threshold = self._threshold
-        news = self._news(t, x, surprise)
+        news = self._news(t, x, surprise) * self._budget.share(t)
+        if news >= threshold and self._count > _WARM_UP and not self._rest.quiets(t, news, threshold):
+            self._budget.spend(t)
         self._peaks.learn(t, surprise / threshold)
         if surprise < threshold:
             self._since = None
         else:
             self._since = t if self._since is None else self._since
             self._familiar.learn(t, x, _SAME * self._step, _ONCE * self._pace.interval)
-        self._rest.note(t, news, threshold, self._pace.interval)
+        self._rest.note(t, news, threshold, self._pace.interval, self._budget.between)
 
     def _learn_rhythm(self, t: float, x: float, offset: float | None, slow: float, most: float) -> None:
         """The day's profile, against a level that knows of no profile, and whether the profile helps."""
@@ -335,10 +346,18 @@ class Default:
         """Set all that depends on the sampling interval."""
         self._paced = interval
         self._steady = _halving(1.0, interval)
-        between = max(self.false_alarms, _LEAST * interval)
+        between = time_between(self.false_alarms, interval)
         self._threshold = math.log(between / interval)
+        self._budget.between = between
         for view in self._views:
             view.memory = _MEMORY * between
+
+
+def time_between(false_alarms: Seconds | None, interval: Seconds) -> Seconds:
+    """Seconds between two false alarms of a series with that sampling interval."""
+    if false_alarms is None:
+        return max(_USUAL, _LEAST * interval)
+    return max(false_alarms, _FEWEST * interval)
 
 
 def _halving(steps: float, interval: float) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from detectors.base import Seconds
 
-__all__ = ["START", "SURE", "Extremes"]
+__all__ = ["SHARE", "START", "SURE", "Extremes"]
 
 
 def _exponential_excess(s: float) -> float:
@@ -26,9 +26,9 @@ def _exponential_excess(s: float) -> float:
     return 1.0 / (s + 1.0 - below)
 
 
-_SHARE: Final = 0.04
+SHARE: Final = 0.04
 """Share of sizes that lie beyond the tracked quantile, where the tail begins."""
-START: Final = -math.log(_SHARE)
+START: Final = -math.log(SHARE)
 """Surprise at that quantile, in nats."""
 SURE: Final = 1.645
 """Standard errors on either side of an interval of 90 %."""
@@ -47,8 +47,8 @@ _KNOWN: Final = 0.9
 _NEAR: Final = 0.05
 """Sizes within this much, in logs, are the same size."""
 _NEVER: Final = -1e9
-_UP: Final = math.exp(_PACE * (1.0 - _SHARE))
-_DOWN: Final = math.exp(-_PACE * _SHARE)
+_UP: Final = math.exp(_PACE * (1.0 - SHARE))
+_DOWN: Final = math.exp(-_PACE * SHARE)
 _SETTLED: Final = int(1.0 / _PACE)
 
 
@@ -124,7 +124,7 @@ class Extremes:
         Args:
             sure: Standard errors of the mean log excess that are added to it: -1.64 and 1.64 give an interval of 90 %.
         """
-        known = max(1.0, min(2.0 / _TAIL_PACE, self._count * _SHARE))
+        known = max(1.0, min(2.0 / _TAIL_PACE, self._count * SHARE))
         excess = self._excess * math.exp(sure / math.sqrt(known))
         low, high = -300.0, 345.0
         for _ in range(60):
@@ -157,7 +157,7 @@ class Extremes:
         elif size > self.quantile:
             self._exceed(size, t, apart)
         elif count < _SETTLED:
-            self.quantile *= math.exp(-_SHARE / (1.0 + count))
+            self.quantile *= math.exp(-SHARE / (1.0 + count))
         else:
             self.quantile *= _DOWN
 
@@ -170,8 +170,8 @@ class Extremes:
             self.quantile, self._excess, self._run = size, 0.25, 0.0
             return
         over = math.log(size / self.quantile)
-        self.quantile *= _UP if count > _SETTLED else math.exp((1.0 - _SHARE) / count)
-        weight = max(_TAIL_PACE, 1.0 / (5.0 + count * _SHARE))
+        self.quantile *= _UP if count > _SETTLED else math.exp((1.0 - SHARE) / count)
+        weight = max(_TAIL_PACE, 1.0 / (5.0 + count * SHARE))
         self._excess += weight * (min(over, 1.0) - self._excess)
 
     def _remembered(self, t: float) -> tuple[float, ...]:

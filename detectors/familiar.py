@@ -1,11 +1,10 @@
-"""Values that have been news before: what came three times is no news.
+"""Values that have been news before: what came three times of late is no news.
 
 Knows single values and when they came. Knows nothing of why they were news.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from detectors.base import Seconds
@@ -18,11 +17,11 @@ class Familiar:
     """The last few values that were news, and how often each one was.
 
     Suits series of few different values, such as counts of errors that are nearly always 0: a 1 is news three
-    times, a 2 still is then. Values of a continuous scale hardly ever come twice. Misleads where the same value
-    means trouble each time (0 workers): give such a series a limit.
+    times in a while, a 2 still is then. What comes less often stays news. Values of a continuous scale hardly ever
+    come twice. Misleads where the same value means trouble each time (0 workers): give such a series a limit.
 
     Args:
-        times: News of a value after which it is known, at least 1.
+        times: News of a value within the memory after which it is known, at least 1.
         places: Values remembered, at least 1; the one that was news longest ago makes room.
 
     Source: our own; measured on Bernoulli series, where records alone raised up to nine times the false alarms
@@ -39,27 +38,26 @@ class Familiar:
 
     times: int = 3
     places: int = 8
-    _seen: list[tuple[float, float, int]] = field(default_factory=list, init=False, repr=False)
-    """When it was news last, the value, how often it was; the newest last."""
+    _seen: list[tuple[float, tuple[float, ...]]] = field(default_factory=list, init=False, repr=False)
+    """Values, and when each was news: the newest last."""
 
     def knows(self, t: float, x: float, grain: float, memory: Seconds) -> bool:
-        """Whether `x`, within `grain`, was news often enough and not longer than `memory` before time `t`."""
-        seen, _, count = self._find(x, grain)
-        return count >= self.times and t - seen < memory
+        """Whether `x`, within `grain`, was news often enough in the `memory` before time `t`."""
+        _, when = self._find(x, grain)
+        return len(when) >= self.times and t - when[0] < memory
 
     def learn(self, t: float, x: float, grain: float, apart: Seconds) -> None:
         """Value `x` is news at time `t`; within `apart` it counts once."""
-        found = seen, value, count = self._find(x, grain)
-        if count:
-            if t - seen <= apart:
+        found = value, when = self._find(x, grain)
+        if when:
+            if t - when[-1] <= apart:
                 return
             self._seen.remove(found)
-            x = value
-        self._seen.append((t, x, min(count + 1, self.times)))
+        self._seen.append((value, (*when, t)[-self.times :]))
         del self._seen[: -self.places]
 
-    def _find(self, x: float, grain: float) -> tuple[float, float, int]:
+    def _find(self, x: float, grain: float) -> tuple[float, tuple[float, ...]]:
         for place in self._seen:
-            if abs(x - place[1]) <= grain:
+            if abs(x - place[0]) <= grain:
                 return place
-        return (-math.inf, x, 0)
+        return (x, ())

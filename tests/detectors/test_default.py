@@ -125,6 +125,20 @@ def test_a_constant_that_wakes_up_is_not_strange_for_ever() -> None:
     assert len(found) <= 9  # about four are asked for in 2,700 values at one in 700, and the first one is news
 
 
+def test_a_rate_that_is_asked_for_is_held_where_values_are_rare() -> None:
+    noise, detector = random.Random(4), Default(false_alarms=4 * 86400.0)
+    count = sum(detector.update(START + 3600.0 * i, noise.gauss(20.0, 2.0)) >= 0.5 for i in range(24 * 200))
+    assert 25 <= count <= 100  # 50 are asked for: one in 96 values
+
+
+def test_a_heavy_tail_does_not_alarm_more_than_twice_as_often_as_asked() -> None:
+    noise, detector, alarms_found = random.Random(5), Default(false_alarms=2 * 86400.0), 0
+    for i in range(288 * 60):
+        x = noise.gauss(0.0, 1.0) / math.sqrt(noise.gammavariate(1.5, 2.0) / 3.0)  # Student, 3 degrees
+        alarms_found += detector.update(START + 300.0 * i, x) >= 0.5
+    assert 15 <= alarms_found <= 60
+
+
 def test_a_score_that_was_reached_within_the_rest_is_halved() -> None:
     noise = random.Random(9)
     detector = Default()

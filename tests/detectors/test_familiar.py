@@ -28,3 +28,10 @@ def test_the_oldest_news_makes_room() -> None:
     for hour, value in enumerate((1.0, 2.0, 3.0)):
         values.learn(HOUR * hour, value, grain=0.1, apart=0.0)
     assert [values.knows(4 * HOUR, x, grain=0.1, memory=100 * HOUR) for x in (1.0, 2.0, 3.05)] == [False, True, True]
+
+
+def test_what_was_news_once_in_a_while_never_becomes_known() -> None:
+    values = Familiar(times=3)
+    for day in range(0, 100, 5):
+        values.learn(24 * HOUR * day, 5.0, grain=0.0, apart=HOUR)
+        assert not values.knows(24 * HOUR * day + 2 * HOUR, 5.0, grain=0.0, memory=9 * 24 * HOUR)
