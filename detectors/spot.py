@@ -70,6 +70,8 @@ class Spot:
     _count: int = field(default=0, init=False, repr=False)
     _levels: tuple[float, float] = field(default=(0.0, 0.0), init=False, repr=False)
     _peaks: tuple[Numbers, Numbers] = field(init=False, repr=False)
+    _totals: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)] * 2, init=False, repr=False)
+    """Sum and sum of squares of the peaks on either side."""
     _seen: list[int] = field(default_factory=lambda: [0, 0], init=False, repr=False)
     _alarms: list[float] = field(default_factory=lambda: [0.0, 0.0], init=False, repr=False)
 
@@ -91,7 +93,9 @@ class Spot:
         if self._count < self.warm_up or not -LARGEST < x < LARGEST:
             return None
         above, below = self._excesses(x)
-        return max(0.0, above / self._alarms[0], below / self._alarms[1])
+        if above > 0.0:
+            return above / self._alarms[0]
+        return below / self._alarms[1] if below > 0.0 else 0.0
 
     def explain(self, t: float, x: float, threshold: float = 1.0) -> Explanation | None:
         """What was expected: between the alarms on either side, when `threshold` is 1."""
@@ -112,17 +116,21 @@ class Spot:
             if self._count == self.warm_up:
                 self._begin()
             return
-        excesses = self._excesses(x)
+        above, below = self._excesses(x)
         self._count += 1
-        self._remember(x)
-        for side, excess in enumerate(excesses):
-            if excess > 0.0:
-                self._keep(side, min(excess, _CLIP * self._alarms[side]))
-                self._alarms[side] = self._alarm(side)
+        if self.depth:
+            self._remember(x)
+        if above > 0.0 or below > 0.0:
+            side, excess = (0, above) if above > 0.0 else (1, below)
+            self._keep(side, min(excess, _CLIP * self._alarms[side]))
+            self._alarms[side] = self._alarm(side)
 
     def _excesses(self, x: float) -> tuple[float, float]:
-        rest = x - self._base()
-        return rest - self._levels[0], -rest - self._levels[1]
+        """Beyond the level above and below; never both above 0, since the levels are in order."""
+        if self.depth:
+            x -= self._base()
+        up, down = self._levels
+        return x - up, -x - down
 
     def _base(self) -> float:
         return self._sum / len(self._recent) if self._recent else 0.0
@@ -146,17 +154,25 @@ class Spot:
         self._first = []
 
     def _keep(self, side: int, excess: float) -> None:
-        self._peaks[side][self._seen[side] % self.peaks] = excess
+        peaks, (total, squares) = self._peaks[side], self._totals[side]
+        place = self._seen[side] % self.peaks
+        gone = peaks[place]
+        peaks[place] = excess
         self._seen[side] += 1
+        if not place or 2.0 * gone * gone > squares:  # what is left would be rounding
+            self._totals[side] = (math.fsum(peaks), math.fsum(one * one for one in peaks))
+        else:
+            self._totals[side] = (total + excess - gone, squares + excess * excess - gone * gone)
 
     def _alarm(self, side: int) -> float:
         """Distance from the level that is exceeded with the risk, by the method of moments."""
-        peaks, least = self._peaks[side][: self._seen[side]], 1e-9 * abs(self._levels[side]) + 1e-12
-        n = len(peaks)
+        (total, squares), least = self._totals[side], 1e-9 * abs(self._levels[side]) + 1e-12
+        n = min(self._seen[side], self.peaks)
         if n < 2:
             return least
-        mean = math.fsum(peaks) / n
-        spread = math.fsum(((one - mean) / mean) ** 2 for one in peaks) / n
+        mean = total / n
+        power = mean * mean
+        spread = squares / (n * power) - 1.0 if power > 1e-280 else 0.0
         shape = max(-0.5, min(0.45, 0.5 * (1.0 - 1.0 / spread))) if spread > 0.0 else -0.5
         scale = mean * (1.0 - shape)
         ratio = self.risk * self._count / max(1, self._seen[side])

@@ -217,7 +217,7 @@ def examples() -> dict[str, Callable[[], Detector]]:
     }
     found: dict[str, Callable[[], Detector]] = {}
     for name, kind in detectors.BY_NAME.items():
-        if name != "river":
+        if name not in ("river", "ensemble"):
             found[name] = partial(kind, **settings.get(name, {}))
     found["Calibrated(Ewma)"] = lambda: Calibrated(detectors.Ewma())
     found["Ensemble(Ewma, Robust, Spot)"] = lambda: detectors.Ensemble(
