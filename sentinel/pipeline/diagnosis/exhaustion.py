@@ -44,6 +44,9 @@ LEAVE = 0.95
 WOBBLE = 1.12
 """How far a peak may stand above former days' and still be one of every day: two deviations of the difference between
 two readings that each have a noise of 4 %."""
+BUSIER = 1.077
+"""How much busier than expected a day is, or less busy, in a range that is nominal 80 %: 1.2816 deviations of 6 %,
+two of which are `WOBBLE`."""
 TRAFFIC = 2.0
 """Times former days up to which more clients may be more traffic, which peaks in proportion; more stays as it is."""
 RISING = 0.25
@@ -188,19 +191,24 @@ class Exhaustion:
     def _next_peak(self, now: float, ceiling: float) -> _Outlook | None:
         """The first quarter hour of the next day for which former days and today's surplus leave no room.
 
-        A peak is flat, so that a slightly busier day meets the ceiling long before: half of the way is the early end.
+        A peak is flat, so that a slightly busier day meets the ceiling long before, and a slightly less busy one long
+        after or not at all. The range is from when the busier one does to when the less busy one does; if that one
+        does not, to the last quarter hour in which the busier one would; and a quarter hour more, as what is usual
+        covers the next one.
         """
-        for ahead in range(SLOTS):
-            then = now + ahead * DAY / SLOTS
-            usual = self._habit.usual(then)
-            expected = self._expected(usual)
-            if usual and expected >= ceiling:
-                more = expected - usual if usual < ceiling else 0.0
-                why = f"former days had up to {count(usual)} at {clock_time(then)}"
-                why += f", and today has {count(more)} more than they" if more else ""
-                eta = Eta(now + (then - now) / 2, then + DAY / SLOTS, _wall(ceiling))
-                return self._within(now, eta, why, self._quarter[1] if more else 0.0)
-        return None
+        usual = [self._habit.usual(now + ahead * DAY / SLOTS) for ahead in range(SLOTS)]
+        expected = [self._expected(value) if value else 0.0 for value in usual]
+        first = next((slot for slot, value in enumerate(expected) if value >= ceiling), None)
+        if first is None:
+            return None
+        early = next(slot for slot, value in enumerate(expected) if value * BUSIER >= ceiling)
+        last = max(slot for slot, value in enumerate(expected) if value * BUSIER >= ceiling)
+        late = next((slot for slot, value in enumerate(expected) if value >= ceiling * BUSIER), last)
+        more = expected[first] - usual[first] if usual[first] < ceiling else 0.0
+        why = f"former days had up to {count(usual[first])} at {clock_time(now + first * DAY / SLOTS)}"
+        why += f", and today has {count(more)} more than they" if more else ""
+        eta = Eta(now + early * DAY / SLOTS, now + (late + 2) * DAY / SLOTS, _wall(ceiling))
+        return self._within(now, eta, why, self._quarter[1] if more else 0.0)
 
     def _by_trend(self, view: View, clients: float, ceiling: float) -> _Outlook | None:
         ledger = self._ledger

@@ -82,6 +82,33 @@ def test_a_limit_below_the_peak_of_every_day_is_told_at_once() -> None:
     assert finding.eta.earliest <= one.now + hours * 3600 <= (finding.eta.latest or 0)
 
 
+def hour_of(level: float) -> float:
+    """Hours after midnight at which a day of `days` reaches a level; the afternoon's is 24 less that."""
+    return math.acos(1 - 2 * (level - 400) / 390) / (2 * math.pi) * 24
+
+
+def test_the_range_of_a_peak_is_from_a_busier_day_to_a_less_busy_one() -> None:
+    one = server(step=300.0)
+    days(one, 1.3)
+    (finding,) = one.set(redis_max_clients=700.0).tick()
+    assert finding.eta is not None
+    assert finding.eta.latest is not None
+    midnight = one.now - one.now % DAY + DAY
+    earliest, latest = (finding.eta.earliest - midnight) / 3600, (finding.eta.latest - midnight) / 3600
+    assert abs(earliest - hour_of(700 / 1.077)) <= 0.5  # to two quarter hours, as former days know no finer
+    assert abs(latest - hour_of(700 * 1.077)) <= 0.5
+
+
+def test_a_less_busy_day_may_not_meet_the_ceiling_so_that_the_range_ends_with_the_busier_ones_peak() -> None:
+    one = server(step=300.0)
+    days(one, 1.3)
+    (finding,) = one.set(redis_max_clients=760.0).tick()  # 760 * 1.077 is more than the peak of 790
+    assert finding.eta is not None
+    assert finding.eta.latest is not None
+    hours = (finding.eta.latest - (one.now - one.now % DAY + DAY)) / 3600
+    assert 0 <= hours - (24 - hour_of(760 / 1.077)) <= 1.0
+
+
 def test_peaks_that_come_every_day_are_no_page() -> None:
     days(server(step=60.0), 5, noise=0.02, high=780.0)
 
