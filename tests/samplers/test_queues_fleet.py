@@ -101,6 +101,20 @@ class Pool:
         self.presence.see("g", workers, clock, clock, needed=needed, busy=busy)
         return {letter(worker) for worker in workers}
 
+    def all_seen(self, clock: float, asking: str, silent: str = "", hanging: str = "", *, busy: bool) -> None:
+        """As told by one system, with work waiting."""
+        clients = [
+            Client(ord(one), f"10.0.0.1:{ord(one)}", "", 900, idle, False, 0, cmd)
+            for letters, cmd, idle in (
+                (asking, "zrangebyscore", 0),
+                (silent, "exec", 20),
+                (hanging, "zrangebyscore", 20),
+            )
+            for one in letters
+        ]
+        sight = Sight(clock, clock, clients=clients, listed=clock)
+        self.presence.see_all(("q",), lambda c: c.cmd == "zrangebyscore" and c.idle < 2, sight, needed=True, busy=busy)
+
     def late(self, clock: float) -> list[str]:
         """Workers without a sign of life."""
         ages = values(self.presence.fleet, clock)
@@ -142,6 +156,32 @@ def test_one_that_asks_again_beside_the_one_in_its_place_is_a_worker_of_its_own(
     pool.seen(1030.0, "b", "a", busy=True)
     pool.seen(1060.0, "ab")
     assert len(pool.presence.fleet) == 2
+
+
+def test_a_connection_of_a_pool_that_is_not_used_any_more_is_no_worker_once_there_is_nothing_to_do() -> None:
+    pool = Pool()
+    pool.all_seen(1000.0, "ab", busy=True)
+    pool.all_seen(1030.0, "c", "ab", busy=True)
+    assert len(pool.presence.fleet) == 2
+    pool.all_seen(1060.0, "c", "a", busy=False)
+    pool.all_seen(1099.0, "c", "a", busy=False)
+    assert len(pool.presence.fleet) == 1
+    assert pool.late(1099.0) == []
+
+
+def test_a_worker_that_asked_last_and_shows_nothing_since_hangs() -> None:
+    pool = Pool()
+    pool.all_seen(1000.0, "ab", busy=False)
+    pool.all_seen(1030.0, "a", hanging="b", busy=False)
+    assert pool.late(1030.0) == ["b"]
+
+
+def test_that_a_worker_was_silent_while_it_was_busy_is_not_held_against_it_when_it_is_done() -> None:
+    pool = Pool()
+    client = Client(1, "10.0.0.1:97", "", 900, 600, False, 0, "bzpopmin")
+    pool.presence.see("g", {"10.0.0.1:97": client}, 1000.0, 1000.0, needed=False, busy=True)
+    pool.presence.see("g", {"10.0.0.1:97": client}, 1000.0, 1020.0, needed=False, busy=False)
+    assert pool.late(1020.0) == []
 
 
 def test_how_many_work_is_unknown_while_jobs_are_in_flight_and_nobody_was_seen_to_ask() -> None:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sentinel.model import Sample, Seconds
-from sentinel.samplers.base import Client, sample
-from sentinel.samplers.queues.base import QueueState, Sight
+from sentinel.samplers.base import Client, Reply, sample
+from sentinel.samplers.queues.base import QueueState, Sight, texts
 
 __all__ = ["Fleet", "Presence", "name_of"]
 
@@ -87,6 +87,14 @@ class Fleet:
         for worker in self._workers.keys() - set(workers):
             self.leave(worker, clock)
 
+    def stay(self, workers: Collection[str], registered: Reply, clock: float) -> tuple[str, ...]:
+        """Those of the workers that are still registered: one that signs off shall not be late until the next look."""
+        if isinstance(registered, list):
+            there = set(texts(registered))
+            workers = [worker for worker in workers if worker in there]
+            self.keep(workers, clock)
+        return tuple(workers)
+
     def beaten(self, worker: str) -> float | None:
         """When it last beat; None if it is not known."""
         known = self._workers.get(worker)
@@ -128,6 +136,8 @@ class Presence:
     quiet: Seconds
     _seen: dict[str, set[str]] = field(default_factory=dict, init=False)
     _missing: dict[str, dict[str, float]] = field(default_factory=dict, init=False)
+    _hanging: dict[str, set[str]] = field(default_factory=dict, init=False)
+    """By the last list: later than that, it says nothing of who has been busy since."""
     _known: dict[int, str] = field(default_factory=dict, init=False)
     """Worker of each connection that was recognized, whatever its last command is since."""
 
@@ -146,8 +156,11 @@ class Presence:
         """
         if listed is None:
             return 0
+        if listed == clock:
+            silent = {worker for worker, client in workers.items() if client.idle > self.quiet and not client.blocked}
+            self._hanging[group] = set() if busy else silent
         for worker, client in workers.items():
-            hangs = client.idle > self.quiet and not client.blocked and not busy
+            hangs = worker in self._hanging.get(group, ()) and not busy
             beat = listed - client.idle + self.quiet if hangs else clock
             self.fleet.beat(worker, group, beat, clock)
         self._account(group, set(workers), clock, needed)
@@ -161,6 +174,8 @@ class Presence:
         While there are jobs in flight and nobody was ever seen to ask, it is not known how many workers there are.
         """
         system, name = self.fleet.system, (*queues, "*")[0] if len(queues) == 1 else "*"
+        if sight.listed == sight.clock and not busy:
+            self._dismiss(sight, asks)
         workers = self.recognized(sight.clients, asks)
         self.see(f"{system}:{name}{sight.place}", workers, sight.listed, sight.clock, needed=needed, busy=busy)
         unknown = sight.listed is None or (busy and not workers)
@@ -175,7 +190,7 @@ class Presence:
 
         A worker with a pool asks over one connection, and after a busy time over another (arq with ten jobs at a time
         was seen to use four in half a minute): one that begins to ask takes the place of the one from the same host
-        that stopped last.
+        that stopped last. That may be another's, which then takes the first one's place when it asks again.
         """
         known = self._known
         stopped: dict[str, list[Client]] = {}
@@ -190,6 +205,16 @@ class Presence:
         found |= {known[client.id]: client for others in stopped.values() for client in others}
         self._known = {client.id: worker for worker, client in found.items()}
         return found
+
+    def _dismiss(self, sight: Sight, asks: Callable[[Client], bool]) -> None:
+        """While there are no jobs in flight, a connection that was last used for something else than asking is none of
+        a worker. One that asked, however long ago, may be of one that hangs."""
+        for client in sight.clients:
+            if client.id in self._known and not asks(client._replace(idle=0)):
+                worker = self._known.pop(client.id)
+                self.fleet.leave(worker, sight.clock)
+                for seen in self._seen.values():
+                    seen.discard(worker)
 
     def _account(self, group: str, present: set[str], clock: float, needed: bool) -> None:
         before, missing = self._seen.get(group, set()), self._missing.setdefault(group, {})

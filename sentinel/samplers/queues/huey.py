@@ -5,7 +5,7 @@ are pickled and tell no time, but in a sorted set they begin with it.
 
 A worker is known by its connection, which waits in BRPOP for a second at a time while there is nothing to do. So do
 those of Celery and Sidekiq, and where they are in the same database nothing is told of workers. Nor is told that one
-hangs: while it works its consumer's scheduler may use the connection, or nobody.
+hangs, as it may be busy: while it works its consumer's scheduler may use the connection, or nobody.
 
 Verified on Huey 3.5.4. Source: reference/queues.md section 1.
 """
@@ -97,7 +97,7 @@ class _Huey:
         samples = [each for queue in states for each in states[queue].samples(queue + sight.place, "huey", sight.now)]
         if _ALIKE.isdisjoint(sight.beside):
             needed = any(state.depth for state in states.values())
-            samples += self._presence.see_all(self.queues, _asks, sight, needed=needed, busy=False)
+            samples += self._presence.see_all(self.queues, _asks, sight, needed=needed, busy=True)
         return samples
 
     def _sizes(self, queue: str, clock: float) -> tuple[Command, ...]:

@@ -80,7 +80,8 @@ class _Resque:
         if not self.queues and not self._workers:
             return self._fleets(sight)
         peeked = [queue for queue in self.queues if self._peeking.may(queue, sight.clock)]
-        processed, failed, beats, *rest = yield (
+        registered, processed, failed, beats, *rest = yield (
+            ("SMEMBERS", f"{self.prefix}:workers"),
             ("GET", f"{self.prefix}:stat:processed"),
             ("GET", f"{self.prefix}:stat:failed"),
             ("HGETALL", f"{self.prefix}:workers:heartbeat"),
@@ -94,6 +95,8 @@ class _Resque:
         pings = dict(zip(self._workers, rest[count : 2 * count], strict=True))
         sizes = rest[2 * count :]
         self._meet(busy, mapped(beats), pings, sight)
+        for fleet in (self._fleet, self._node):
+            self._workers = fleet.stay(self._workers, registered, sight.clock)
         done, failures = numbers((processed, failed))
         done += failures if self._node_seen else 0.0
         name = self.queues[0] if len(self.queues) == 1 else "*"

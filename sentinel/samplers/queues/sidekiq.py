@@ -99,13 +99,15 @@ class _Sidekiq:
             *(("ZCARD", f"{self.prefix}{name}") for name in ("retry", "schedule", "dead")),
             *(("ZCOUNT", f"{self.prefix}{name}", "-inf", int(sight.clock)) for name in ("retry", "schedule")),
             ("SMEMBERS", f"{self.prefix}paused"),
+            ("SMEMBERS", f"{self.prefix}processes"),
             *(("HMGET", self.prefix + process, *_FIELDS) for process in self._processes),
             *(("LLEN", f"{self.prefix}queue:{queue}") for queue in self.queues),
             *(("LINDEX", f"{self.prefix}queue:{queue}", -1) for queue in peeked),
         )
-        shared, paused, rest = numbers(replies[:7]), set(texts(replies[7])), replies[8:]
+        shared, paused, rest = numbers(replies[:7]), set(texts(replies[7])), replies[9:]
         busy = self._meet(dict(zip(self._processes, rest, strict=False)), sight)
         rest = rest[len(self._processes) :]
+        self._processes = self._fleet.stay(self._processes, replies[8], sight.clock)
         depths = {
             queue: checked(reply, f"{self.prefix}queue:{queue}")
             for queue, reply in zip(self.queues, rest, strict=False)

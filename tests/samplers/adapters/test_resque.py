@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import redis
 
+from sentinel.samplers.queues.base import Sight
 from sentinel.samplers.queues.resque import Resque
-from tests.samplers.adapters.conftest import Looking
+from tests.samplers.adapters.conftest import Looking, told
 
 NOW = 1_795_485_600.0
 WORKER = "vm:1445:mails,default"
@@ -53,6 +54,16 @@ def test_a_worker_that_took_itself_off_the_list_is_gone(db: redis.Redis, look: L
     look(follower, NOW + 10)
     db.srem("resque:workers", WORKER)
     found = look(follower, NOW + 20)
+    assert found["worker_gone", WORKER] == 1
+    assert ("heartbeat_age_seconds", WORKER) not in found
+
+
+def test_a_worker_is_gone_at_the_reading_after_it_took_itself_off_the_list(db: redis.Redis, look: Looking) -> None:
+    recorded(db)
+    follower = Resque().follower()
+    look(follower, NOW + 10)
+    db.srem("resque:workers", WORKER)
+    found = told(look.run(follower.read(Sight(NOW + 15, NOW + 15))))
     assert found["worker_gone", WORKER] == 1
     assert ("heartbeat_age_seconds", WORKER) not in found
 
