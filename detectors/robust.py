@@ -13,7 +13,8 @@ from detectors.base import LARGEST, Explanation
 
 __all__ = ["Robust"]
 
-_COVERS = ((0.5, 0.6745), (0.9, 1.6449), (0.99, 2.5758))
+_HALF = 0.6745
+_COVERS = ((0.5, _HALF), (0.9, 1.6449), (0.99, 2.5758))
 """Share of a Gaussian, and how many standard deviations around its median hold that share."""
 
 
@@ -53,6 +54,9 @@ class Robust:
     _recent: deque[float] = field(init=False, repr=False)
     _ordered: list[float] = field(default_factory=list, init=False, repr=False)
     _spread: float | None = field(default=None, init=False, repr=False)
+    _median: float = field(default=0.0, init=False, repr=False)
+    _first: int = field(default=0, init=False, repr=False)
+    """Where the nearest half of the window begins; a value moves it little."""
 
     def __post_init__(self) -> None:
         if self.window < 4:
@@ -83,7 +87,7 @@ class Robust:
         if len(self._ordered) < self.warm_up or not -LARGEST < x < LARGEST:
             return None
         spread = self.deviation if self._spread is None else self._spread
-        return abs(x - self.median) / spread
+        return abs(x - self._median) / spread
 
     def explain(self, t: float, x: float, threshold: float = 3.0) -> Explanation | None:
         """What was expected: the median, within `threshold` deviations."""
@@ -95,11 +99,26 @@ class Robust:
     def learn(self, t: float, x: float) -> None:
         if not -LARGEST < x < LARGEST:
             return
-        if len(self._recent) == self.window:
-            del self._ordered[bisect_left(self._ordered, self._recent[0])]
-        self._recent.append(x)
-        insort(self._ordered, x)
-        self._spread = self.deviation if len(self._ordered) >= self.warm_up else None
+        ordered, recent = self._ordered, self._recent
+        if len(recent) == self.window:
+            del ordered[bisect_left(ordered, recent[0])]
+        recent.append(x)
+        insort(ordered, x)
+        n = len(ordered)
+        self._median = centre = ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2])
+        if n < self.warm_up:
+            return
+        k = n // 2 + 1
+        last, first = n - k, self._first
+        if first > last:
+            first = last
+        while first < last and centre - ordered[first] > ordered[first + k - 1] - centre:
+            first += 1
+        while first and centre - ordered[first - 1] <= ordered[first + k - 2] - centre:
+            first -= 1
+        self._first = first
+        spread = _reach(ordered, centre, first, k) / _HALF
+        self._spread = spread if spread > self.resolution + 1e-9 * abs(centre) + 1e-12 else self.deviation
 
 
 def _radius(ordered: list[float], centre: float, share: float) -> float:
@@ -120,7 +139,15 @@ def _radius(ordered: list[float], centre: float, share: float) -> float:
             low = middle + 1
         else:
             high = middle
-    here = max(centre - ordered[low], ordered[low + k - 1] - centre)
-    if not low:
+    return _reach(ordered, centre, low, k)
+
+
+def _reach(ordered: list[float], centre: float, first: int, k: int) -> float:
+    """The smaller of the far ends of the run of k values that begins at `first` and of the one before it."""
+    left, right = centre - ordered[first], ordered[first + k - 1] - centre
+    here = left if left > right else right
+    if not first:
         return here
-    return min(here, max(centre - ordered[low - 1], ordered[low + k - 2] - centre))
+    left, right = centre - ordered[first - 1], ordered[first + k - 2] - centre
+    before = left if left > right else right
+    return here if here < before else before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 
 import pytest
@@ -60,3 +61,15 @@ def test_no_score_before_the_warm_up_ends() -> None:
 def test_impossible_settings_are_refused_by_name(settings: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         Robust(**settings)
+
+
+@pytest.mark.parametrize("window", [4, 9, 240])
+def test_the_deviation_that_is_followed_is_that_of_the_whole_window(window: int) -> None:
+    noise = random.Random(7)
+    for draw in (lambda: noise.gauss(0.0, 1.0), lambda: float(noise.randrange(3)), lambda: noise.paretovariate(0.5)):
+        robust = Robust(window=window, warm_up=4)
+        for second in range(600):
+            robust.learn(float(second), draw())
+            x = robust.median + 1.0
+            if second >= 4:
+                assert robust.score(600.0, x) == (x - robust.median) / robust.deviation
