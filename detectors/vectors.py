@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from detectors.base import LARGEST, Seconds
+from detectors.base import LARGEST, Explanation, Seconds
 from detectors.ewma import Ewma
 
 __all__ = ["RsHash"]
 
+_PLACES: Final = tuple((2 * i + 1) / 80.0 for i in range(40))
+"""Where values are tried for an explanation."""
 _MASK: Final = (1 << 64) - 1
 
 
@@ -81,7 +83,54 @@ class RsHash:
         """Score a vector seen at Unix time `t`, without learning it."""
         if self._count < self.warm_up or values.keys() != self._scales.keys() or not _said(values):
             return None
-        n, unit = sum(self._held), self._unit(values)
+        return self._rarity(self._unit(values))
+
+    def explain(self, t: float, values: Mapping[str, float], threshold: float) -> Explanation | None:
+        """What was expected of the value that is strangest beside the others, without learning. Costs about 5 ms.
+
+        The part is its name; the range holds what would have scored below `threshold` had the others been as they are,
+        or half a bit more than the best where nothing would. None also where any value would do.
+
+        >>> together = RsHash(warm_up=200)
+        >>> for i in range(1000):
+        ...     load = math.sin(i / 7.0)
+        ...     together.learn(60.0 * i, {"commands": 100.0 + 50.0 * load, "clients": 40.0 + 20.0 * load})
+        >>> why = together.explain(60000.0, {"commands": 145.0, "clients": 22.0}, 3.0)
+        >>> why.part in ("clients", "commands"), why.low < why.expected < why.high
+        (True, True)
+        """
+        if self.score(t, values) is None:
+            return None
+        unit = self._unit(values)
+        tried = {
+            name: [self._rarity({**unit, name: place}) for place in _PLACES]
+            for name, value in values.items()
+            if -LARGEST < value < LARGEST
+        }
+        name = min(tried, key=lambda one: min(tried[one]))
+        scores = tried[name]
+        best = scores.index(min(scores))
+        line = max(threshold, scores[best] + 0.5)
+        first = last = best
+        while first and scores[first - 1] < line:
+            first -= 1
+        while last < len(scores) - 1 and scores[last + 1] < line:
+            last += 1
+        if not first and last == len(scores) - 1:
+            return None
+        low = self._value(name, _PLACES[first]) if first else -math.inf
+        high = self._value(name, _PLACES[last]) if last < len(scores) - 1 else math.inf
+        expected = self._value(name, _PLACES[best])
+        return Explanation(expected, low, high, values[name] - expected, name)
+
+    def _value(self, name: str, place: float) -> float:
+        """The value that lies at a place in [0, 1]."""
+        scale = self._scales[name]
+        return scale.mean + 4.0 * scale.deviation * math.atanh(2.0 * place - 1.0)
+
+    def _rarity(self, unit: Mapping[str, float]) -> float:
+        """Mean over the grids, in bits."""
+        n = sum(self._held)
         bits = 0.0
         for grid, old, young in zip(self._grids, self._old, self._young, strict=True):
             cell = _cell(grid, unit)

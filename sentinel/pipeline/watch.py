@@ -87,8 +87,9 @@ class Watch:
         held = f" for {rule.for_:g} s" if rule.for_ else ""
         score = "none" if self.score is None else f"{self.score:.3g}"
         together = f", beside {', '.join(beside)}" if beside else ""
-        why = None if beside else self._explained(time, value, level.threshold)
-        evidence = () if why is None else tuple(self._evidence(time, value, why))
+        seen: Any = {rule.metric: value, **beside} if beside else value
+        why = self._explained(time, seen, level.threshold)
+        evidence = () if why is None else tuple(self._evidence(time, seen, why))
         return Finding(
             target=self.target,
             source=rule.name,
@@ -101,31 +102,34 @@ class Watch:
             value=value,
             score=self.score,
             threshold=level.threshold,
-            evidence=evidence or tuple(Evidence(name, one) for name, one in beside.items()),
+            evidence=(*evidence, *(Evidence(name, one) for name, one in beside.items())),
             since=self._strange_since if why is None or why.since is None else why.since,
             first_action=f"Look at {rule.metric} of {self.target}; the rule `{rule.name}` asked to be told.",
         )
 
-    def _explained(self, time: float, value: float, threshold: float) -> Explanation | None:
+    def _explained(self, time: float, seen: Any, threshold: float) -> Explanation | None:
         detector = self._detector
-        return detector.explain(time, value, threshold) if isinstance(detector, Explains) else None
+        return detector.explain(time, seen, threshold) if isinstance(detector, Explains) else None
 
-    def _evidence(self, time: float, value: float, why: Explanation) -> Iterator[Evidence]:
+    def _evidence(self, time: float, seen: Any, why: Explanation) -> Iterator[Evidence]:
         """What was expected of the value; with a budget, how well that is known."""
         ends = [f"{end:.4g}" if math.isfinite(end) else "" for end in (why.low, why.high)]
         expected = f"{ends[0]} to {ends[1]}" if all(ends) else f"above {ends[0]}" if ends[0] else f"below {ends[1]}"
-        yield Evidence(f"{self._rule.metric}, by its {why.part}", value, expected=expected)
+        if isinstance(seen, Mapping):
+            yield Evidence(f"{why.part}, beside the others", seen[why.part], expected=expected)
+        else:
+            yield Evidence(f"{self._rule.metric}, by its {why.part}", seen, expected=expected)
         if isinstance(self._detector, Calibrated):
-            yield from _calibration(self._detector, time, value)
+            yield from _calibration(self._detector, time, seen)
         elif isinstance(self._detector, Default):
             low, room, high = self._detector.margin(time)
             known = f"below {room:.3g} (90 %: {low:.3g} to {high:.3g})"
             yield Evidence(f"{self._rule.metric}, distance from its level", abs(why.off), expected=known)
 
 
-def _calibration(detector: Calibrated, time: float, value: float) -> Iterator[Evidence]:
+def _calibration(detector: Calibrated, time: float, seen: Any) -> Iterator[Evidence]:
     """What the budget has come to, and how well that is known."""
-    bound, score = detector.bound(time), detector.detector.score(time, value)
+    bound, score = detector.bound(time), detector.detector.score(time, seen)
     if bound is not None and score is not None:
         known = f"below {bound.score:.3g} (90 %: {bound.low:.3g} to {bound.high:.3g})"
         alarms = f"{bound.alarms} alarms in {bound.seconds / 86400.0:.1f} days"

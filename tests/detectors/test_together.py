@@ -52,6 +52,23 @@ def test_a_combination_is_rare_though_each_value_is_ordinary() -> None:
     assert split > max(usual)
 
 
+def test_an_explanation_names_the_value_and_what_it_ought_to_be_beside_the_others() -> None:
+    noise, together = random.Random(1), RsHash()
+    for i in range(3000):
+        together.learn(START + 60.0 * i, vector(i, noise))
+    t, split = START + 180000.0, {"commands": 145.0, "clients": 22.0, "latency": 1.0}
+    score = together.score(t, split)
+    assert score is not None
+    why = together.explain(t, split, score - 0.5)
+    assert why is not None
+    assert why.part in ("commands", "clients")
+    assert not why.low <= split[why.part] <= why.high
+    mended = together.score(t, {**split, why.part: why.expected})
+    assert mended is not None
+    assert mended < score - 0.5
+    assert together.score(t, split) == score
+
+
 def test_another_set_of_names_starts_over_and_a_missing_number_does_not() -> None:
     noise, together = random.Random(2), RsHash(warm_up=100)
     for i in range(300):
