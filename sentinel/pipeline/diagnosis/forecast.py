@@ -142,9 +142,10 @@ def fill_range(
     Student's with one freedom more than clusters seen. The rate is that of the last blocks, of as many as make this
     variance least.
 
-    Misleads before the second burst: what was seen until then is as even as can be. Measured on 20 leaks each of five
-    kinds of bursts: once the gain is at least ten times D (and so D known), ranges hold 70 to 95 %; before the first
-    one hardly any.
+    Misleads before the second burst: what was seen until then is as even as can be. Measured on six kinds of bursts, 40
+    leaks each, forecasts every ten minutes: ranges hold 0 to 10 % while D is below 2.5, 89 to 94 % with fewer than four
+    clusters seen, 67 to 100 % with up to ten, 56 to 100 % with up to thirty, and 15 to 92 % with more: D is then often
+    that of small bursts, and larger ones are to come.
 
     Whether what comes follows the traffic of the day is not known beforehand: the range is that of both suppositions,
     until what was seen says clearly which is true.
