@@ -2,7 +2,8 @@
 
 Judged on our own round trip (PING on a warm connection), which waits behind whatever the one thread that runs commands
 is doing. Two shapes: *slow*, half of the readings of `for_`; and *stalls*, single long waits that come again, with a
-command that explains them (KEYS every few minutes, a huge DEL).
+command that explains them (KEYS every few minutes, a huge DEL), or so often that no command need explain them (a
+process that is stopped again and again, a host that swaps or is starved).
 
 Who holds it up, asked in this order: CLIENT PAUSE; a command that takes most of the server's time or long for each call
 (commandstats, between two looks); a snapshot or rewrite (the fork stops the server, then copies memory under it); a
@@ -33,6 +34,8 @@ _MOST_OF_TIME = 0.5
 """Part of the server's time from which a command is the one that everybody waits for: more than all others together."""
 _AT_ITS_LIMIT = 0.9
 """Part of a CPU: one thread runs all commands, and by queueing theory (M/M/1) waits are ten times the work here."""
+_OFTEN = 0.2
+"""Part of the answers: readings come at times that are no stall's, so that it is about the part of the time as well."""
 _FORK = 0.1
 """Seconds that a fork may stop the server before it is to be named: 10 ms a GiB is usual on plain machines."""
 
@@ -69,7 +72,8 @@ class Latency:
     """And at least this multiple of the usual round trip, for servers that are far away."""
     for_: Seconds = 60.0
     stalls: int = 3
-    """Single waits within `stalls_within` that are told, if a command explains them."""
+    """Single waits within `stalls_within` that are told, if a command explains them, or if they are above
+    `critical_above` and one answer in five since the first."""
     stalls_within: Seconds = 900.0
     half_life: Seconds = 3600.0
 
@@ -124,10 +128,22 @@ class Latency:
 
     def _stalls(self, view: View, line: float) -> Iterator[Finding]:
         command = self._slowest
-        if len(self._waits) < self.stalls or command is None or command.each < self.warning_above:
+        explained = command is not None and command.each >= self.warning_above
+        waits = list(self._waits) if explained else self._often(view)
+        if len(waits) < self.stalls:
             return
-        longest = max(seconds for _, seconds in self._waits)
-        since = self._waits[0][0]
+        longest = max(seconds for _, seconds in waits)
+        since = waits[0][0]
+        culprit: Culprit | None
+        if command is not None and explained:
+            name = command.name.upper()
+            why = f"A call of {name} takes {span(command.each)}, and everybody waits for it"
+            action = _SLOW_COMMAND.format(command=name)
+            culprit = Culprit(name, None, "the command that takes longest for a call")
+            figures = [Evidence(f"{name}, each call", command.each, "s", "below 0.01 s")]
+        else:
+            because, action, culprit = self._because(view)
+            why, figures = f"In between it is fast: {because}", list(self._server_figures(view))
         yield Finding(
             target=view.target,
             source=self.name,
@@ -136,23 +152,33 @@ class Latency:
             time=view.now,
             firing=True,
             summary=(
-                f"{view.target} stops again and again: {len(self._waits)} waits of up to {span(longest)} since "
-                f"{clock_time(since)}. A call of {command.name.upper()} takes {span(command.each)}, and everybody "
-                "waits for it."
+                f"{view.target} stops again and again: {len(waits)} waits of up to {span(longest)} since "
+                f"{clock_time(since)}. {why}."
             ),
             value=longest,
             threshold=line,
             evidence=(
-                Evidence("waits", float(len(self._waits)), "", f"below {self.stalls} in {span(self.stalls_within)}"),
+                Evidence("waits", float(len(waits)), "", f"below {self.stalls} in {span(self.stalls_within)}"),
                 Evidence("longest round trip", longest, "s", f"below {span(line)}"),
-                Evidence(f"{command.name.upper()}, each call", command.each, "s", "below 0.01 s"),
+                *figures,
             ),
-            culprit=Culprit(command.name.upper(), None, "the command that takes longest for a call"),
-            first_action=_SLOW_COMMAND.format(command=command.name.upper()),
+            culprit=culprit,
+            first_action=action,
             ruled_out=("not a blip: it came again", "not overload: most answers are fast"),
             affected=view.affected,
             since=since,
         )
+
+    def _often(self, view: View) -> list[tuple[float, float]]:
+        """Waits above `critical_above` since one of them, from which on every fifth answer came so late."""
+        waits = [wait for wait in self._waits if wait[1] >= self.critical_above]
+        for first in range(len(waits) - self.stalls + 1):
+            since = waits[first][0]
+            _, values = view.window("redis_ping_seconds", view.now - since)
+            late = sum(value >= self.critical_above for value in values)
+            if view.now - since >= 2 * self.for_ and late >= _OFTEN * len(values):
+                return waits[first:]
+        return []
 
     def _finding(self, view: View, slow: float, line: float, since: float) -> Finding:
         why, action, culprit = self._because(view)

@@ -111,6 +111,17 @@ def test_slowness_that_lasts_is_told_as_that_and_not_as_stalls() -> None:
     assert all("stops again" not in finding.summary for finding in found)
 
 
+def test_waits_that_take_every_third_answer_are_told_without_a_command_that_explains_them() -> None:
+    server, found = steady(), []
+    for _ in range(10):
+        found += server.set(redis_ping_seconds=1.9).tick()
+        found += server.set(redis_ping_seconds=0.0005).run(10)
+    assert 120 <= found[0].time - found[0].since <= 135
+    assert found[0].severity is Severity.WARNING
+    assert "waits of up to 1.9 s since 16:10 UTC. In between it is fast: the server's own" in found[0].summary
+    assert server.run(600)[-1].time < server.now - 300.0  # over when it is less than one answer in five
+
+
 def test_single_waits_that_no_command_explains_are_not_told() -> None:
     server = steady()
     for _ in range(10):
