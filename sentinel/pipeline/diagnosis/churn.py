@@ -15,7 +15,8 @@ What imitates it, and what separates them:
 * the rhythm of the day: the usual rate is the highest ten-minute mean in the memory of a day.
 
 Source: reference/incidents.md C1-C3 and 1.5. Lives shorter than a census cannot be named by ids (measured there: 0
-of 241), so a culprit is the group with most births meanwhile, and said to be uncertain.
+of 241), so a culprit is the group with most lives meanwhile, and said to be uncertain. A life is a birth and a death:
+a group that only opens, because it grows or leaks beside the churn, is not the one.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ PORTS = 28232
 """Linux' default range of local ports (32768 to 60999, ip_local_port_range)."""
 TIME_WAIT = 60.0
 """Seconds for which Linux keeps the port of a connection that its client closed (TCP_TIMEWAIT_LEN)."""
+PEAK = 2.5
+"""A day's peak in means, two to three: what comes seldom may come by chance four times as often in a busy minute."""
 LEAVE = 0.6
 """Part of the line below which it is over: a rate that halves back to twice the usual is."""
 
@@ -45,8 +48,8 @@ LEAVE = 0.6
 @dataclass(slots=True)
 class _Storm:
     began: float
-    born: dict[str, float]
-    """Births by group when it began."""
+    moved: dict[str, tuple[float, float]]
+    """Births and deaths by group when it began."""
 
 
 @dataclass
@@ -139,7 +142,7 @@ class Churn:
             self._usual = max(self._usual, rate) if over and high else self._usual
         elif (high or crowded) and self._warm(view.now) and self._lasting(view.now) and not self._replaced(view):
             began = next(time for time, reading in self._readings if reading >= LEAVE * min(line, rate))
-            self._storm = _Storm(began, _births(view))
+            self._storm = _Storm(began, self._moved(view))
         elif not high or not self._warm(view.now):
             self._learn(rate, seconds)
 
@@ -150,8 +153,8 @@ class Churn:
 
     @property
     def _line(self) -> float:
-        """`times` the usual, and above it by more than chance: four deviations of the count of `for_`."""
-        chance = (math.sqrt(self._usual * self.for_) + 2.0) ** 2 / self.for_
+        """`times` the usual, and above its peak by more than chance: four deviations of the count of `for_`."""
+        chance = (math.sqrt(PEAK * self._usual * self.for_) + 2.0) ** 2 / self.for_
         return max(self.times * self._usual, chance, self.at_least)
 
     def _warm(self, now: float) -> bool:
@@ -248,17 +251,27 @@ class Churn:
         return min(1.0, (entries[-1][2] - entries[0][2]) / (entries[-1][1] - entries[0][1]))
 
     def _culprit(self, view: View) -> Culprit | None:
-        """The group with most of the births since it began, if it has half of them and there are enough to tell."""
+        """The group with most of the lives since it began, if it has half of them and there are enough to tell."""
         if self._storm is None:
             return None
-        now = {track.label("group"): track.raw for track in view.known("redis_group_births_total", 10 * self.for_)}
-        born = {group: births - self._storm.born.get(group, 0.0) for group, births in now.items()}
-        total = sum(births for births in born.values() if births > 0)
-        group = max(born, key=lambda name: born[name], default="")
-        if total < 5 or born[group] < total / 2:
+        lives = {}
+        for group, (births, deaths) in self._moved(view).items():
+            born, died = self._storm.moved.get(group, (0.0, 0.0))
+            lives[group] = max(0.0, min(births - born, deaths - died))
+        total = sum(lives.values())
+        group = max(lives, key=lambda name: lives[name], default="")
+        if total < 5 or lives[group] < total / 2:
             return None
-        detail = f"{count(born[group])} of the {count(total)} births that a census saw; shorter lives have no name"
+        detail = f"{count(lives[group])} of the {count(total)} lives that a census saw; shorter ones have no name"
         return Culprit(group, None, detail)
+
+    def _moved(self, view: View) -> dict[str, tuple[float, float]]:
+        """Births and deaths so far by group, as of the last census."""
+        born, died = (
+            {track.label("group"): track.raw for track in view.known(metric, 10 * self.for_)}
+            for metric in ("redis_group_births_total", "redis_group_deaths_total")
+        )
+        return {group: (births, died.get(group, 0.0)) for group, births in born.items()}
 
 
 def _births(view: View) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sentinel.model import Finding, Severity, labels
 from sentinel.pipeline.diagnosis.churn import PORTS, TIME_WAIT, Churn
 from tests.pipeline.diagnosis.server import Server
@@ -29,6 +31,15 @@ def test_twenty_times_the_usual_rate_is_told_within_a_minute() -> None:
 
 def test_three_times_the_usual_rate_is_not_told() -> None:
     assert quiet().rate(redis_connections_received_total=6.0).run(3600) == []
+
+
+@pytest.mark.parametrize(("opened", "told"), [(6.0, False), (8.0, True)])
+def test_a_few_more_in_a_busy_moment_are_chance(opened: float, told: bool) -> None:
+    # Of one a second 2.5 are usual in a busy hour, 10 in the 4 s that are judged; chance makes 26 of them, 6.7/s.
+    server = Server(Churn(for_=4.0), step=1.0, redis_connected_clients=100.0)
+    server.rate(redis_connections_received_total=1.0, redis_connections_rejected_total=0.0)
+    assert server.run(1800) == []
+    assert bool(server.rate(redis_connections_received_total=opened).run(30)) is told
 
 
 def test_it_is_over_at_twice_the_usual_rate() -> None:
@@ -113,13 +124,22 @@ def test_the_same_rate_from_ten_sources_uses_a_tenth_of_each_ones_ports() -> Non
     assert server.run(1800) == []
 
 
-def test_the_group_with_most_births_is_named_and_said_to_be_uncertain() -> None:
+def test_the_group_with_most_lives_is_named_and_said_to_be_uncertain() -> None:
     server = quiet().group("worker-*", 40.0, 4.0).rate(redis_connections_received_total=40.0)
-    server.rate(labels(group="worker-*"), redis_group_births_total=2.0)
+    server.rate(labels(group="worker-*"), redis_group_births_total=2.0, redis_group_deaths_total=2.0)
     found = server.run(180)
     assert found[-1].culprit is not None
     assert found[-1].culprit.name == "worker-*"
-    assert "shorter lives have no name" in found[-1].culprit.detail
+    assert "shorter ones have no name" in found[-1].culprit.detail
+
+
+def test_a_group_that_leaks_beside_it_is_not_named() -> None:
+    server = quiet().group("worker-*", 40.0, 4.0).rate(redis_connections_received_total=40.0)
+    server.rate(labels(group="worker-*"), redis_group_births_total=2.0, redis_group_deaths_total=2.0)
+    server.rate(labels(group="api-*"), redis_group_births_total=4.0)
+    found = server.run(180)
+    assert found[-1].culprit is not None
+    assert found[-1].culprit.name == "worker-*"
 
 
 def evidence(finding: Finding) -> dict[str, float]:
