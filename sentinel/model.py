@@ -229,6 +229,12 @@ class Incident:
         """Short human reference: the last six characters of the id."""
         return "SNT-" + self.id[-6:]
 
+    @property
+    def urgency(self) -> tuple[float, float, float, str]:
+        """Sorts the worst first, of several as bad what leaves least time; what names no end comes after what does."""
+        eta = self.finding.eta
+        return -self.severity, eta.earliest if eta else float("inf"), self.opened, self.id
+
 
 class Reason(enum.StrEnum):
     """Why a notification is sent."""

@@ -1,10 +1,11 @@
 """One message for what belongs together: which incident speaks for which others at a destination.
 
 What opens on one target in a short time mostly has one root. At a destination that is read by people, the first (of
-several at once: the worst) is told; others that are no worse *ride* with it: they are in its message, and those that
-come later in an update of it. So one server wakes somebody once at a time. An incident is told by itself if it is worse
-than what was told, if it comes long after, if somebody acknowledged the first already, or if the destination takes no
-updates. When the first is over, those that still last are told by themselves, after a while.
+several at once: the worst, and of several as bad the one that leaves least time) is told; others that are no worse
+*ride* with it: they are in its message, and those that come later in an update of it. So one server wakes somebody
+once at a time. An incident is told by itself if it is worse than what was told, if it comes long after, if somebody
+acknowledged the first already, or if the destination takes no updates. When the first is over, those that still last
+are told by themselves, after a while.
 
 Knows what was told of a target at one destination. Does not know routes, silences or time limits of any other kind.
 """
@@ -53,7 +54,7 @@ def assign(
     destination: Destination, candidates: Iterable[Candidate], open_now: Sequence[Incident], memory: Memory
 ) -> list[tuple[Candidate, Incident | None]]:
     """Each candidate, the worst first, with the incident that speaks for it; None if it is told by itself."""
-    order = sorted(candidates, key=lambda c: (-c.incident.severity, c.incident.opened, c.incident.id))
+    order = sorted(candidates, key=lambda candidate: candidate.incident.urgency)
     if not destination.groups:
         return [(candidate, None) for candidate in order]
     assigned: list[tuple[Candidate, Incident | None]] = []

@@ -20,7 +20,7 @@ __all__ = ["add_incidents"]
 def add_incidents(app: web.Application, view: View) -> None:
     """Put the paths into an application.
 
-    /api/v1/incidents       open incidents, the worst first; with ?state=all the newest ?limit=100, open or not
+    /api/v1/incidents       open incidents, the most urgent first; with ?state=all the newest ?limit=100, open or not
     /api/v1/incidents/ID    one of them or a former one, by id or by reference (SNT-…), and why it was concluded
     """
 
@@ -32,7 +32,7 @@ def add_incidents(app: web.Application, view: View) -> None:
         if state == "all":
             found = list(await view.past_incidents(limit))
         else:
-            found = sorted(view.open_incidents(), key=lambda incident: (-incident.severity, incident.opened))
+            found = sorted(view.open_incidents(), key=lambda incident: incident.urgency)
         return answer({"time": rfc3339(view.now()), "incidents": [_brief(incident) for incident in found]})
 
     async def one(request: web.Request) -> web.Response:

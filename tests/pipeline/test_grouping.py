@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from sentinel.model import Reason, Severity
+from dataclasses import replace
+
+from sentinel.model import Eta, Reason, Severity
 from sentinel.pipeline import Route
 from sentinel.pipeline.actions import Acknowledge
+from sentinel.pipeline.grouping import Candidate, assign
 from sentinel.pipeline.settings import Destination
+from tests.notifiers.stories import NOON, leak
 from tests.pipeline.stories import EVERY, Story, settings
 
 QUIET = int(300 / EVERY)
@@ -31,6 +35,17 @@ def test_what_opens_within_ten_seconds_is_one_message() -> None:
     assert story.polls(every=5.0, leak=1, flood=2, backlog=1) == []
     assert story.wait(5) == ["ops/room opened flood"]
     assert sorted(related(story)) == ["backlog", "leak"]
+
+
+def test_of_several_as_bad_the_one_that_leaves_least_time_speaks() -> None:
+    slow = leak(id="1", severity=Severity.CRITICAL)
+    fast = replace(slow, id="3", cause="flood", finding=replace(slow.finding, eta=Eta(NOON + 60.0, None, "")))
+    endless = replace(slow, id="0", cause="stall", finding=replace(slow.finding, eta=None))
+    given = [Candidate(incident, ROUTE, False) for incident in (slow, endless, fast)]
+    assigned = assign(room(), given, (), lambda incident: None)
+    assert [(candidate.incident, leader) for candidate, leader in assigned] == [
+        (fast, None), (slow, fast), (endless, fast),
+    ]  # fmt: skip
 
 
 def test_what_is_critical_does_not_wait_and_takes_those_along_that_do() -> None:
