@@ -114,6 +114,8 @@ class Vitals:
     """Connections that it saw last, a bounded number; first those that are named or may wait for jobs."""
     listed: float | None = None
     """When that was, as the `now` of the poll."""
+    list_bytes: int = 0
+    """Length of that reply: for a while the server tells it as an output buffer, ours."""
 
     def begun(self, before: float | None, now: float, interval: Seconds) -> float:
         """From when the interval counts after which something rare, that is done now, is done again.

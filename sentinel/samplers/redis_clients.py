@@ -159,7 +159,7 @@ class Census:
             tallies, living, names = await self._counted(text)
             self._board = _Board(self._settings.groups)
         self._vitals.client_names = frozenset(islice(names, _NAMES))
-        self._vitals.listed = now
+        self._vitals.listed, self._vitals.list_bytes = now, len(text)
         await asyncio.sleep(0)
         births, deaths = self._ledger(living)
         cohort = sum(tally.untouched for tally in tallies.values())

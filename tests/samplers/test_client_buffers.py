@@ -59,6 +59,15 @@ async def test_nobody_is_asked_while_no_buffer_is_large() -> None:
     assert reader.asked == []
 
 
+async def test_the_reply_to_the_census_is_no_buffer_to_look_for() -> None:
+    reader, vitals = Lists(b"", b""), Vitals(output_buffer=4.2 * MIB, list_bytes=int(3.4 * MIB))
+    assert await ClientBuffers(vitals).sample(reader, 1000.0) == []
+    assert reader.asked == []
+    vitals.output_buffer = 6 * MIB
+    await ClientBuffers(vitals).sample(reader, 1000.0)
+    assert reader.asked
+
+
 async def test_subscribers_are_asked_first_and_everybody_only_if_it_is_none_of_them() -> None:
     small, big = ROW % (1, 1, b"a", 100), ROW % (2, 2, b"b", 5 * MIB)
     reader = Lists(small + big, b"")
