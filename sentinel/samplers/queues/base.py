@@ -257,9 +257,9 @@ class Totals:
     total: float = 0.0
     last: dict[str, float] = field(default_factory=dict)
 
-    def to(self, member: str, figure: float) -> float:
-        """The total once the member's counter stands there."""
-        self.total += max(0.0, figure - self.last.get(member, figure))
+    def to(self, member: str, figure: float, *, new: bool = False) -> float:
+        """The total once the member's counter stands there; all of it counts if it is `new` since the last look."""
+        self.total += max(0.0, figure - self.last.get(member, 0.0 if new else figure))
         self.last[member] = figure
         return self.total
 

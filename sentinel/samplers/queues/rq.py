@@ -39,6 +39,9 @@ __all__ = ["Rq"]
 _DEAD_AFTER: Seconds = 15.0
 _BUSY_BEAT: Seconds = 90.0
 _IDLE_BEAT: Seconds = 480.0
+_NEW: Seconds = 120.0
+"""Age of a worker up to which all that it has done is new: the registry is read each half minute, and one that came
+with a rollout may have emptied its queue by then."""
 _FIELDS = (
     "last_heartbeat",
     "state",
@@ -47,6 +50,7 @@ _FIELDS = (
     "successful_job_count",
     "failed_job_count",
     "shutdown_requested_date",
+    "birth",
 )
 
 
@@ -166,12 +170,13 @@ class _Rq:
         """What hashes and channels tell of workers; one without a hash is gone, or was lost long ago."""
         self._consumers = {}
         for worker, (subscribed, about) in replies.items():
-            beat, state, queues, death, done, failed, stopping = fields_of(about, len(_FIELDS))
+            beat, state, queues, death, done, failed, stopping, birth = fields_of(about, len(_FIELDS))
             last = epoch(beat)
             if last is None or death is not None:
                 self._fleet.leave(worker, sight.clock, said=death is not None)
                 continue
-            self._done.to(worker, (number(done) or 0.0) + (number(failed) or 0.0))
+            age = sight.clock - (epoch(birth) or 0.0)
+            self._done.to(worker, (number(done) or 0.0) + (number(failed) or 0.0), new=age < _NEW)
             alive = isinstance(subscribed, list) and len(subscribed) == 2 and bool(number(subscribed[1]))
             busy = text(state) == "busy"
             overdue = max(0.0, sight.clock - last - (_BUSY_BEAT if busy else _IDLE_BEAT))

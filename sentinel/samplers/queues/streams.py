@@ -149,7 +149,8 @@ class _Stream:
     def _consumers(self, reply: Reply, depth: float, sight: Sight) -> Iterator[Sample]:
         """Names outlive consumers; what tells is connections, of which those seen last have the liveliest.
 
-        One without a connection was stopped, unless it left work or work waits. One whose connection has been silent
+        One without a connection was stopped, unless it left work or work waits; of one that was never seen with one,
+        nothing is known: it is long gone, or has been busy since before we looked. One whose connection has been silent
         for longer than it ever waits hangs, unless it has work.
         """
         if not self.block or sight.listed is None:
@@ -162,7 +163,7 @@ class _Stream:
         for place, about in enumerate(rows):
             worker, pending = text(about.get("name")), number(about.get("pending")) or 0.0
             silent, connected = (number(about.get("idle")) or 0.0) / 1000, place < len(quiet)
-            if not connected and not pending and (not depth or worker not in self._fleet):
+            if not connected and (worker not in self._fleet or (not pending and not depth)):
                 self._fleet.leave(worker, sight.clock)
                 continue
             hangs = connected and not pending and quiet[place] > self._fleet.dead_after

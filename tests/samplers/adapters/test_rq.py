@@ -101,3 +101,13 @@ def test_work_is_counted_over_workers_that_come_and_go(db: redis.Redis, look: Lo
     db.delete("rq:workers", "rq:worker:w1")
     worker(db, "w2", NOW, successful_job_count="3", failed_job_count="0")
     assert look(follower, NOW + 10)["completed_total", "mails"] == 8
+
+
+def test_what_a_worker_did_before_it_was_first_seen_counts_if_it_has_just_begun(db: redis.Redis, look: Looking) -> None:
+    worker(db, "w1", NOW, successful_job_count="100", birth=date(NOW - 3600))
+    db.sadd("rq:queues", "rq:queue:mails")
+    follower = Rq().follower()
+    assert look(follower, NOW)["completed_total", "mails"] == 0
+    worker(db, "w2", NOW + 40, successful_job_count="20", birth=date(NOW + 5))
+    worker(db, "w3", NOW + 40, successful_job_count="900", birth=date(NOW - 3600))
+    assert look(follower, NOW + 40)["completed_total", "mails"] == 20
