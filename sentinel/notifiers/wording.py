@@ -15,7 +15,8 @@ from statistics import fmean
 from typing import NamedTuple
 
 from sentinel.model import Course, Culprit, Eta, Evidence, Incident, Notification, Reason, Severity
-from sentinel.pipeline.diagnosis.words import count, pace
+from sentinel.pipeline.diagnosis.words import count, pace, size
+from sentinel.pipeline.diagnosis.words import span as brief
 
 __all__ = [
     "Link",
@@ -69,7 +70,6 @@ _MOST = 50
 
 _BARS = "▁▂▃▄▅▆▇█"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 class Link(NamedTuple):
@@ -247,11 +247,11 @@ def duration(seconds: float) -> str:
         return "an unknown time"
     left = max(0, round(seconds if seconds < 60 else round(seconds / 60) * 60))
     parts: list[tuple[int, str]] = []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append((count, unit))
-    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count) or "0 s"
+    for seconds_each, unit in _UNITS:
+        whole, left = divmod(left, seconds_each)
+        if whole or parts:
+            parts.append((whole, unit))
+    return " ".join(f"{whole} {unit}" for whole, unit in parts[:2] if whole) or "0 s"
 
 
 def clock_time(time: float, now: float) -> str:
@@ -393,11 +393,10 @@ def _measure(value: float, unit: str) -> str:
         return _percent(value)
     if unit in ("1/s", "/s"):
         return pace(value)
-    if unit in ("s", "seconds") and abs(value) >= 1:
-        return duration(value)
+    if unit in ("s", "seconds"):
+        return brief(value)
     if unit in ("B", "bytes"):
-        size, name = next(((size, name) for size, name in _BYTES if abs(value) >= size), (1, "B"))
-        return f"{_number(value / size)} {name}"
+        return size(value)
     return f"{_number(value)}{'' if unit.startswith('/') else ' '}{unit}".rstrip()
 
 

@@ -59,7 +59,7 @@ def test_the_time_left_is_a_range_in_words(eta: Eta, sentence: str) -> None:
     [
         (Evidence("floor", 3.14159, "clients/min", "flat"), "floor: 3.14 clients/min, expected flat"),
         (Evidence("traffic", 0.42, "ratio"), "traffic: 42%"),
-        (Evidence("oldest job", 7560.0, "seconds", "below 5 min"), "oldest job: 2 h 6 min, expected below 5 min"),
+        (Evidence("oldest job", 7560.0, "seconds", "below 5 min"), "oldest job: 2.1 h, expected below 5 min"),
         (Evidence("memory", 1610612736.0, "bytes"), "memory: 1.5 GiB"),
         (Evidence("clients", 12345.0), "clients: 12,345"),
         (Evidence("growth", 0.05, "1/s", "0"), "growth: 3/min, expected 0"),

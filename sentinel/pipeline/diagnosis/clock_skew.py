@@ -66,7 +66,7 @@ class ClockSkew:
             subject=group,
             value=abs(worst),
             threshold=self.at_least,
-            evidence=(Evidence("difference of the clocks", worst, "s", f"within {self.at_least:.3g}"),),
+            evidence=(Evidence("difference of the clocks", worst, "s", f"within {span(self.at_least)}"),),
             culprit=Culprit(shown, None, f"workers of {group}"),
             first_action=f"Check time synchronisation (chrony, ntpd) on the hosts of {shown}.",
             ruled_out=("not lost: its beats arrive",),

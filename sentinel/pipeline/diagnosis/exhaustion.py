@@ -260,6 +260,16 @@ class Exhaustion:
 
     # What is said.
 
+    def _former(self, now: float) -> tuple[Evidence, ...]:
+        """What former days were compared by; nothing on the first."""
+        usual = self._habit.usual(now)
+        if not usual:
+            return ()
+        return (
+            Evidence("most at this time of former days", usual),
+            Evidence("today in times of former days", self._busier, "", "about 1"),
+        )
+
     def _finding(self, view: View, found: _Outlook, clients: float, ceiling: float) -> Finding:
         since = self._above.since if self._above.since is not None else view.now
         held = f", above {self.warning_above:.0%} since {clock_time(since)}" if self._above.since else ""
@@ -281,8 +291,7 @@ class Exhaustion:
             evidence=(
                 Evidence("clients", clients, "", f"below {count(self.warning_above * ceiling)}"),
                 Evidence("ceiling", ceiling),
-                Evidence("former days at this time", self._habit.usual(view.now), "", "unknown in the first day"),
-                Evidence("busier than former days", self._busier, "", "1"),
+                *self._former(view.now),
                 Evidence("above the line for", view.now - since, "s", f"below {span(self.for_)}"),
             ),
             eta=found.eta,

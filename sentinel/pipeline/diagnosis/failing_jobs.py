@@ -146,8 +146,8 @@ class FailingJobs:
             threshold=self.warning_part,
             evidence=(
                 Evidence("failed", failed, "jobs", f"about {count(jobs * queue.usual)} of {count(jobs)}"),
-                Evidence("part that fails", part, "", f"about {queue.usual:.3g}"),
-                Evidence("probability by chance", chance_at_most(failed, jobs, queue.usual), "", "above 1e-06"),
+                Evidence("part that fails", part, "ratio", f"about {queue.usual:.2%}"),
+                Evidence("chance of as many by bad luck", chance_at_most(failed, jobs, queue.usual), "", "above 1e-06"),
             ),
             first_action=(
                 f"Read the newest errors of {name}'s workers; look for a deploy or a dependency that failed at "

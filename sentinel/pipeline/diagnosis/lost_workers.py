@@ -119,10 +119,10 @@ class LostWorkers:
                     "",
                     f"below {count(max(1.0, self.warning_part * len(silences)))} of {len(silences)}",
                 ),
-                Evidence("longest silence", longest, "s", f"below {limit:.3g}"),
+                Evidence("longest silence", longest, "s", f"below {span(limit)}"),
                 Evidence("usual time between beats", fleet.period or 0.0, "s"),
             ),
-            culprit=Culprit(shown, part, f"workers of {group}"),
+            culprit=Culprit(shown, None, f"{len(late)} of {len(silences)} workers of {group}"),
             first_action=f"Look at the hosts of {shown}: killed, out of memory, or hanging? Restart them.",
             ruled_out=(
                 "not a restart or scale-in: these sign off",

@@ -199,7 +199,7 @@ class MaskedLeak:
             threshold=self.evidence,
             evidence=(
                 Evidence("growth between restarts", gained / grown, "/s", "0"),
-                Evidence("teeth", len(teeth), "", "at most 1"),
+                Evidence("rises that a restart ended", len(teeth), "", "at most 1"),
                 Evidence(
                     "part of the time in which it grew",
                     grown / (teeth[-1].until - teeth[0].since),

@@ -85,7 +85,7 @@ class MissedHeartbeats:
             f"{name} has not been heard of for {span(track.raw)}; it should come {expected}.",
             (
                 Evidence(
-                    "since the last success", track.raw, "s", f"up to {due + grace:.0f}" if due else "its own gaps"
+                    "since the last success", track.raw, "s", f"up to {span(due + grace)}" if due else "its own gaps"
                 ),
             ),
             f"Look whether {name} was started at all, and on which host; then at its log.",
@@ -100,7 +100,7 @@ class MissedHeartbeats:
             name,
             Severity.WARNING,
             f"{name} has been running for {span(running)}; it may take {span(longest)}.",
-            (Evidence("running for", running, "s", f"up to {longest:.0f}"),),
+            (Evidence("running for", running, "s", f"up to {span(longest)}"),),
             f"Look what {name} waits for; it began at {clock_time(view.now - running)}.",
             ("not missing: it told of its start",),
             view.now - running,

@@ -77,7 +77,7 @@ class Undelivered:
             value=down,
             threshold=self.for_,
             evidence=(
-                Evidence("not reached for", down, "s", f"below {self.for_:.0f}"),
+                Evidence("not reached for", down, "s", f"below {span(self.for_)}"),
                 Evidence("notifications that wait", waiting, "", "0"),
                 Evidence("polls in which some were given up", lost, "", "0"),
             ),

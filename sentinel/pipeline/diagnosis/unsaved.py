@@ -53,7 +53,7 @@ class Unsaved:
             summary=f"Nothing could be saved for {span(lasted)}: {why}. A restart now would lose what is open.",
             value=lasted,
             threshold=self.for_,
-            evidence=(Evidence("not saved for", lasted, "s", f"below {self.for_:.0f}"),),
+            evidence=(Evidence("not saved for", lasted, "s", f"below {span(self.for_)}"),),
             first_action="Make room on the disk, or mend the rights of the state directory; do not restart before.",
             ruled_out=(f"not a moment's lock: it has lasted {span(lasted)}",),
             since=since,
