@@ -82,6 +82,8 @@ class _Stream:
     listens: tuple[str, ...] = field(default=(), init=False)
     _fleet: Fleet = field(init=False)
     _presence: Presence = field(init=False)
+    _hanging: set[str] = field(default_factory=set, init=False)
+    """By the last list of connections: later than that, it says nothing of who has been busy since."""
 
     def __post_init__(self) -> None:
         self._fleet = Fleet(self.system, max(_DEAD_AFTER, 3 * self.block))
@@ -166,7 +168,10 @@ class _Stream:
             if not connected and (worker not in self._fleet or (not pending and not depth)):
                 self._fleet.leave(worker, sight.clock)
                 continue
-            hangs = connected and not pending and quiet[place] > self._fleet.dead_after
+            if sight.listed == sight.clock:
+                still = connected and not pending and min(silent, quiet[place]) > self._fleet.dead_after
+                (self._hanging.add if still else self._hanging.discard)(worker)
+            hangs = worker in self._hanging and connected and not pending and silent > self._fleet.dead_after
             at = sight.clock - silent if not connected else sight.listed - quiet[place] if hangs else sight.clock
             self._fleet.beat(worker, group, at, sight.clock, busy=pending)
         yield from self._fleet.samples(sight.now, sight.clock)
