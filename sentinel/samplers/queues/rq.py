@@ -40,8 +40,8 @@ _DEAD_AFTER: Seconds = 15.0
 _BUSY_BEAT: Seconds = 90.0
 _IDLE_BEAT: Seconds = 480.0
 _NEW: Seconds = 120.0
-"""Age of a worker up to which all that it has done is new: the registry is read each half minute, and one that came
-with a rollout may have emptied its queue by then."""
+"""Age of a worker up to which all that it has done is new: one that came with a rollout may have emptied its queue when
+it is first looked at."""
 _FIELDS = (
     "last_heartbeat",
     "state",
@@ -108,17 +108,25 @@ class _Rq:
         """Its two registries."""
         queues, workers = yield (("SMEMBERS", f"{self.prefix}:queues"), ("SMEMBERS", f"{self.prefix}:workers"))
         self.queues = sight.room.take(name.removeprefix(f"{self.prefix}:queue:") for name in texts(queues))
-        self._names = tuple(name.removeprefix(f"{self.prefix}:worker:") for name in texts(workers))
-        self._fleet.keep(self._names, sight.clock)
+        self._take_names(workers, sight.clock)
         self._failed = {queue: self._failed.get(queue) or Rising() for queue in self.queues}
 
+    def _take_names(self, workers: Reply, clock: float) -> None:
+        self._names = tuple(name.removeprefix(f"{self.prefix}:worker:") for name in texts(workers))
+        self._fleet.keep(self._names, clock)
+
     def read(self, sight: Sight) -> Asking[list[Sample]]:
-        """Sizes first, then the stamps of jobs that are new at the heads."""
+        """Sizes first, then the stamps of jobs that are new at the heads.
+
+        Whoever has come or gone since the last poll is known from the next on, and not half a minute later: a rollout
+        is over sooner than that.
+        """
         about = [command for worker in self._names for command in self._about(worker)]
         sized = [command for queue in self.queues for command in self._sizes(queue, sight.clock)]
         if not about and not sized:
             return list(self._fleet.samples(sight.now, sight.clock))
-        suspended, *replies = yield (("EXISTS", f"{self.prefix}:suspended"), *about, *sized)
+        common = (("EXISTS", f"{self.prefix}:suspended"), ("SMEMBERS", f"{self.prefix}:workers"))
+        suspended, workers, *replies = yield (*common, *about, *sized)
         self._suspended = bool(number(suspended))
         self._meet(dict(zip(self._names, parts(replies[: len(about)], 2), strict=True)), sight)
         sizes = dict(zip(self.queues, parts(replies[len(about) :], 7), strict=True))
@@ -127,6 +135,7 @@ class _Rq:
         stamps = (yield [("HGET", f"{self.prefix}:job:{job}", "enqueued_at") for _, job in missing]) if missing else []
         for (queue, job), stamp in zip(missing, stamps, strict=True):
             self._stamps.learn(queue, job, epoch(stamp))
+        self._take_names(workers, sight.clock)
         return [*self._told(sizes, heads, sight), *self._fleet.samples(sight.now, sight.clock)]
 
     def _about(self, worker: str) -> tuple[Command, Command]:
@@ -172,11 +181,12 @@ class _Rq:
         for worker, (subscribed, about) in replies.items():
             beat, state, queues, death, done, failed, stopping, birth = fields_of(about, len(_FIELDS))
             last = epoch(beat)
+            if done is not None or failed is not None:
+                age = sight.clock - (epoch(birth) or 0.0)
+                self._done.to(worker, (number(done) or 0.0) + (number(failed) or 0.0), new=age < _NEW)
             if last is None or death is not None:
                 self._fleet.leave(worker, sight.clock, said=death is not None)
                 continue
-            age = sight.clock - (epoch(birth) or 0.0)
-            self._done.to(worker, (number(done) or 0.0) + (number(failed) or 0.0), new=age < _NEW)
             alive = isinstance(subscribed, list) and len(subscribed) == 2 and bool(number(subscribed[1]))
             busy = text(state) == "busy"
             overdue = max(0.0, sight.clock - last - (_BUSY_BEAT if busy else _IDLE_BEAT))

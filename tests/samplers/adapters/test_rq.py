@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import redis
 from redis.client import PubSub
 
+from sentinel.samplers.queues.base import Sight
 from sentinel.samplers.queues.rq import Rq
-from tests.samplers.adapters.conftest import Looking
+from tests.samplers.adapters.conftest import Looking, told
 
 NOW = 1_795_485_600.0
 
@@ -111,3 +112,16 @@ def test_what_a_worker_did_before_it_was_first_seen_counts_if_it_has_just_begun(
     worker(db, "w2", NOW + 40, successful_job_count="20", birth=date(NOW + 5))
     worker(db, "w3", NOW + 40, successful_job_count="900", birth=date(NOW - 3600))
     assert look(follower, NOW + 40)["completed_total", "mails"] == 20
+
+
+def test_a_rollout_between_two_looks_at_the_registries_loses_no_work(db: redis.Redis, look: Looking) -> None:
+    db.sadd("rq:queues", "rq:queue:mails")
+    worker(db, "w1", NOW, successful_job_count="100", birth=date(NOW - 3600))
+    follower = Rq().follower()
+    look(follower, NOW)
+    worker(db, "w1", NOW, successful_job_count="106", death=date(NOW + 4))
+    db.srem("rq:workers", "rq:worker:w1")
+    worker(db, "w2", NOW + 9, successful_job_count="20", birth=date(NOW + 5))
+    found = [told(look.run(follower.read(Sight(NOW + wait, NOW + wait)))) for wait in (5, 10)]
+    assert [each["completed_total", "mails"] for each in found] == [6, 26]
+    assert found[0]["worker_gone", "w1"] == 1
