@@ -39,7 +39,7 @@ class Budget:
     >>> for hour in range(4):
     ...     budget.spend(3600.0 * hour)
     >>> round(budget.share(3600.0 * 3), 3), budget.share(86400.0 * 3)
-    (0.836, 1.0)
+    (0.834, 1.0)
     """
 
     between: Seconds = math.inf

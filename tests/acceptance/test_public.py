@@ -57,6 +57,7 @@ async def test_what_a_person_approved_is_public_once_and_ends_although_the_daemo
         with server() as running:
             arguments = configured(tmp_path, running.url, receiver.url, page.url, switch.url, port)
             async with Daemon(arguments, listen=f"127.0.0.1:{port}", log=tmp_path / "log") as daemon:
+                await until(lambda: len(switch.pings) >= 2)
                 with frozen(running):
                     await until(lambda: link(receiver), within=60.0)
                     assert page.incidents == {}
