@@ -112,6 +112,9 @@ class _Rq:
         self._failed = {queue: self._failed.get(queue) or Rising() for queue in self.queues}
 
     def _take_names(self, workers: Reply, clock: float) -> None:
+        """Who is registered. An error says of nobody that it has left."""
+        if not isinstance(workers, list):
+            return
         self._names = tuple(name.removeprefix(f"{self.prefix}:worker:") for name in texts(workers))
         self._fleet.keep(self._names, clock)
 

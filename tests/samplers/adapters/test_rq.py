@@ -125,3 +125,13 @@ def test_a_rollout_between_two_looks_at_the_registries_loses_no_work(db: redis.R
     found = [told(look.run(follower.read(Sight(NOW + wait, NOW + wait)))) for wait in (5, 10)]
     assert [each["completed_total", "mails"] for each in found] == [6, 26]
     assert found[0]["worker_gone", "w1"] == 1
+
+
+def test_a_registry_that_cannot_be_read_is_no_sign_that_all_have_left(db: redis.Redis, look: Looking) -> None:
+    db.sadd("rq:queues", "rq:queue:mails")
+    worker(db, "w1", NOW)
+    follower = Rq().follower()
+    look(follower, NOW)
+    db.set("rq:workers", "not a set")
+    assert ("worker_gone", "w1") not in look(follower, NOW + 5)
+    assert follower.workers == 1
